@@ -1,0 +1,142 @@
+"""Conversations put together from the bank's parts: who says what, in which words, in whose style.
+
+A session draws one topic of its scenario, one alternative of each move, and fills all slots once; a cue stands between the moves as
+a remark in passing. With a handful of topics, five alternatives of three moves and slot fillers every few words, texts of one
+scenario differ in most of their 5-grams.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from author.offline.bank import bank_of
+from author.offline.fill import Filler
+from author.offline.material import Exchange, NoiseFrame, Scenario, Style, Topic
+from schemas.drafts import SessionDraft
+from schemas.persona import Persona
+from schemas.session import Message
+
+_FOLLOWUP_SHARE = 0.6
+_SPOKEN = frozenset({"chat_message", "trouble_consult", "knowledge_query", "coding_help", "data_or_spreadsheet", "planning"})
+"""Scenarios whose text is the user's own talk, which the style colours; elsewhere it colours the request only."""
+_CONTRACTIONS = (
+    (re.compile(r"\b(can)'t\b", re.I), r"\1not"), (re.compile(r"\bwon't\b"), "will not"), (re.compile(r"n't\b"), " not"),
+    (re.compile(r"\b(I)'m\b"), r"\1 am"), (re.compile(r"'ve\b"), " have"), (re.compile(r"'ll\b"), " will"), (re.compile(r"'re\b"), " are"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A persona's style, as it changes words."""
+
+    style: Style
+
+    def request(self, chance: Random, text: str) -> str:
+        """A request in this style, with how such a person starts and ends."""
+        if self.style.exclaims and text.endswith("."):
+            text = text[:-1] + "!"
+        opener, closer = chance.choice(self.style.openers), chance.choice(self.style.closers)
+        return " ".join(part for part in (opener, self.say(text), closer) if part)
+
+    def say(self, text: str) -> str:
+        """Running text in this style."""
+        if self.style.lowercase:
+            text = text.lower()
+        if not self.style.contracts:
+            for pattern, whole in _CONTRACTIONS:
+                text = pattern.sub(whole, text)
+        return text
+
+
+class Composer:
+    """Writes the sessions of one persona's life; one instance per session, because all chance in it is that session's."""
+
+    def __init__(self, persona: Persona, chance: Random, **given: str) -> None:
+        self._bank = bank_of(persona.split)
+        self._chance = chance
+        self._fill = Filler(chance, self._bank.slots, persona.name, given)
+        self._voice = Voice(next(style for style in self._bank.styles if style.description == persona.speaking_style))
+
+    def passing_remark(self, scenario_name: str, cue: str, lead: str = "") -> SessionDraft:
+        """Tool use in which the user drops `cue` (a bank text); `lead` goes before it."""
+        scenario = self._bank.scenarios[scenario_name]
+        topic = self._chance.choice(scenario.topics)
+        self._fill.lists(topic.lists)
+        spoken = scenario_name in _SPOKEN
+        remark = self._fill(f"{lead} {cue}".strip())
+        said = self._voice.say(remark) if spoken else remark
+        user = self._request(scenario, topic, said, spoken)
+        reply = self._reply(scenario, topic, remark)
+        turns = [user, reply, *self._exchange(scenario.followups)]
+        return SessionDraft(messages=_messages(turns), quotes=(said,))
+
+    def errand_then(self, scenario_name: str, last_ask: str, last_answer: str) -> SessionDraft:
+        """Tool use that says nothing, then an exchange of its own. Quotes what the user says last."""
+        scenario = self._bank.scenarios[scenario_name]
+        topic = self._chance.choice(scenario.topics)
+        self._fill.lists(topic.lists)
+        user = self._request(scenario, topic, "", scenario_name in _SPOKEN)
+        reply = self._reply(scenario, topic, "")
+        said = self._voice.say(self._fill(last_ask))
+        return SessionDraft(messages=_messages([user, reply, said, self._fill(last_answer)]), quotes=(said,))
+
+    def framed(self, frames: Sequence[NoiseFrame]) -> SessionDraft:
+        """A whole conversation around a trap, its words given to the constructor."""
+        frame = self._chance.choice(frames)
+        self._fill.lists(frame.lists)
+        user = self._voice.request(self._chance, self._fill(self._chance.choice(frame.user)))
+        reply = self._fill(self._chance.choice(frame.assistant))
+        follow = self._chance.choice(frame.followups)
+        return SessionDraft(messages=_messages([user, reply, self._voice.say(self._fill(follow.user)), self._fill(follow.assistant)]))
+
+    def words(self, text: str) -> str:
+        """A bank text with its slots filled."""
+        return self._fill(text)
+
+    def unrelated(self, area: str) -> SessionDraft:
+        """Tool use that says nothing about the user."""
+        topic = self._chance.choice(self._bank.padding[area])
+        self._fill.lists(topic.lists).numbers(topic.numbers, topic.derive)
+        turns = [
+            self._voice.request(self._chance, self._fill(self._chance.choice(topic.asks))),
+            self._fill(self._chance.choice(topic.answers)),
+        ]
+        for follow in self._chance.sample(topic.followups, self._chance.randint(0, min(2, len(topic.followups)))):
+            turns += [self._voice.say(self._fill(follow.user)), self._fill(follow.assistant)]
+        return SessionDraft(messages=_messages(turns))
+
+    def _request(self, scenario: Scenario, topic: Topic, remark: str, spoken: bool) -> str:
+        ask = self._voice.request(self._chance, self._fill(self._chance.choice(scenario.asks)))
+        body = self._body(scenario, topic, remark, spoken)
+        material = f"\n\n{self._fill(self._chance.choice(topic.material))}" if topic.material else ""
+        return f"{ask}\n\n{body}{material}"
+
+    def _body(self, scenario: Scenario, topic: Topic, remark: str, spoken: bool) -> str:
+        moves = [self._fill(self._chance.choice(move)) for move in (topic.opening, topic.middle, topic.closing)]
+        if spoken:
+            moves = [self._voice.say(move) for move in moves]
+        bridge = self._fill(self._chance.choice(scenario.bridges)) if remark else ""
+        if remark:
+            bridge = self._voice.say(bridge) if spoken else bridge
+        aside = f"{bridge} {remark}".strip()
+        ends = [self._fill(self._chance.choice(lines)) if lines else "" for lines in (scenario.greetings, scenario.signoffs)]
+        paragraphs = [ends[0], f"{moves[0]} {moves[1]}", aside, moves[2], ends[1]]
+        return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+
+    def _reply(self, scenario: Scenario, topic: Topic, remark: str) -> str:
+        lead, note = self._fill(self._chance.choice(scenario.answers)), self._fill(self._chance.choice(scenario.notes))
+        if scenario.reply == "polish":
+            return f"{lead}\n\n{self._body(scenario, topic, remark, spoken=False)}\n\n{note}"
+        chosen = sorted(self._chance.sample(range(len(topic.advice)), 3))
+        return "\n\n".join([lead, *(self._fill(topic.advice[index]) for index in chosen), note])
+
+    def _exchange(self, followups: Sequence[Exchange]) -> list[str]:
+        if self._chance.random() >= _FOLLOWUP_SHARE:
+            return []
+        follow = self._chance.choice(followups)
+        return [self._voice.say(self._fill(follow.user)), self._fill(follow.assistant)]
+
+
+def _messages(turns: Sequence[str]) -> tuple[Message, ...]:
+    return tuple(Message(role="user" if index % 2 == 0 else "assistant", content=text) for index, text in enumerate(turns))

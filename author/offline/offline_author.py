@@ -1,0 +1,175 @@
+"""The embedded default author: a seeded grammar over a hand-written bank. No network, no model, the same words every time.
+
+It is for trying the pipeline, for tests and for scale runs; no claim about the quality of language rests on it.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from random import Random
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from author.offline.bank import bank_of, load_bank
+from author.offline.fill import first_names
+from author.offline.grammar import Composer
+from author.offline.material import Value
+from author.offline.people import draft_persona, load_people, tags_of
+from schemas.drafts import FactDraft, FactsDraft, ItemDraft, SessionDraft, ValuesDraft
+from schemas.errors import SubtextError
+from schemas.fact import Fact, FactKind
+from schemas.ids import rng
+from schemas.persona import Persona
+
+Draft = TypeVar("Draft", bound=BaseModel)
+_SURPLUS = 1.15
+"""Facts proposed for each fact wanted: the stage turns some down as repeats or contradictions."""
+
+
+class OfflineAuthor:
+    """Writes from the bank; see `author.seam.Author`."""
+
+    kind = "offline"
+
+    def __init__(self) -> None:
+        self.id = f"offline-{load_bank().id}-faker-{version('faker')}"
+        self._writers: Mapping[str, Callable[[Mapping[str, Any], Random], BaseModel]] = {
+            "expand/facts": _facts,
+            "expand/change": _change,
+            "expand/names": _names,
+            "converse/evidence": _evidence,
+            "converse/update": _update,
+            "converse/forget": _forget,
+            "ask/values": _values,
+            "ask/item": _item,
+        }
+
+    async def write(self, prompt: str, variables: Mapping[str, object], schema: type[Draft], seed: int) -> Draft:
+        """See `author.seam.Author.write`."""
+        if prompt == "expand/persona":
+            draft: BaseModel = draft_persona(str(variables["seed_text"]), load_bank(), seed)
+        elif prompt in self._writers:
+            draft = self._writers[prompt](variables, rng(seed, prompt))
+        elif prompt.startswith("distract/"):
+            draft = _noise(prompt.removeprefix("distract/"), variables, rng(seed, prompt))
+        else:
+            raise SubtextError(f"the offline author knows no prompt {prompt!r}")
+        return schema.model_validate(draft.model_dump())
+
+
+def expectation(value: Value, nature: str, tags: frozenset[str]) -> FactKind:
+    """Which kind of fact `value` is for a person with `tags`."""
+    if nature != "taste":
+        return nature  # type: ignore[return-value]  # the other natures are kinds
+    if tags & set(value.against):
+        return "anti_stereotypical"
+    return "stereotypical" if tags & set(value.fits) else "neutral"
+
+
+def _draft(attribute: str, value: Value, kind: FactKind, reason: str | None = None) -> FactDraft:
+    return FactDraft(
+        attribute=attribute, value=value.label, statement=value.statement, kind=kind, reason=reason, bank_id=f"{attribute}/{value.id}"
+    )
+
+
+def _facts(variables: Mapping[str, Any], chance: Random) -> FactsDraft:
+    """Proposals drawn kind by kind; each draw is independent, so some repeat or contradict others."""
+    bank, tags = load_bank(), tags_of(variables["persona"].model_dump(), load_people())
+    avoid = frozenset(variables.get("avoid", ()))
+    by_kind: dict[str, list[FactDraft]] = {}
+    for name, entry in bank.catalogue.items():
+        for value in bank.attributes[name].values:
+            if name not in avoid:
+                kind = expectation(value, entry.nature, tags)
+                by_kind.setdefault(kind, []).append(_draft(name, value, kind))
+    wanted = round(variables["count"] * _SURPLUS + 1)
+    drawn = [chance.choice(by_kind.get(kind) or by_kind["neutral"]) for kind in _spread(variables["kinds"], wanted, chance)]
+    rest = [draft for drafts in by_kind.values() for draft in drafts]
+    return FactsDraft(facts=(*drawn, *chance.sample(rest, len(rest))[: variables.get("reserve", 0)]))
+
+
+def _spread(shares: Mapping[str, float], count: int, chance: Random) -> list[str]:
+    """`count` kinds in the given shares (largest remainders), in random order."""
+    exact = {kind: share * count for kind, share in shares.items()}
+    counts = {kind: int(number) for kind, number in exact.items()}
+    for kind in sorted(exact, key=lambda kind: counts[kind] - exact[kind])[: count - sum(counts.values())]:
+        counts[kind] += 1
+    kinds = [kind for kind, number in counts.items() for _ in range(number)]
+    return chance.sample(kinds, len(kinds))
+
+
+def _change(variables: Mapping[str, Any], chance: Random) -> FactDraft:
+    """Another value of the fact's attribute, and why."""
+    fact: Fact = variables["fact"]
+    attribute, entry = load_bank().attributes[fact.attribute], load_bank().catalogue[fact.attribute]
+    tags = tags_of(variables["persona"].model_dump(), load_people())
+    value = chance.choice([value for value in attribute.values if value.label != fact.value])
+    reason = chance.choice(attribute.reasons) if attribute.reasons else None
+    return _draft(fact.attribute, value, expectation(value, entry.nature, tags), reason)
+
+
+def _names(variables: Mapping[str, Any], chance: Random) -> ValuesDraft:
+    """First names of other people, none of them the user's."""
+    names = [name for name in first_names() if name not in variables["persona"].name]
+    return ValuesDraft(values=tuple(chance.sample(names, variables["count"])))
+
+
+def _cue(fact: Fact, persona: Persona, strength: str) -> str:
+    """A cue of the fact's value. Decided by the fact alone, so that two sessions of one fact do not share it by chance."""
+    value = bank_of(persona.split).labelled(fact.attribute, fact.value)
+    return rng(fact.fact_id, strength).choice(value.strong if strength == "strong" else value.weak)
+
+
+def _evidence(variables: Mapping[str, Any], chance: Random) -> SessionDraft:
+    fact, persona = variables["fact"], variables["persona"]
+    cue = _cue(fact, persona, variables["strength"])
+    return Composer(persona, chance).passing_remark(variables["scenario"], cue)
+
+
+def _update(variables: Mapping[str, Any], chance: Random) -> SessionDraft:
+    fact, persona = variables["fact"], variables["persona"]
+    cue = _cue(fact, persona, "strong")
+    lead = chance.choice(bank_of(persona.split).moves.update_leads) if fact.reason else ""
+    return Composer(persona, chance, reason=fact.reason or "").passing_remark(variables["scenario"], cue, lead)
+
+
+def _forget(variables: Mapping[str, Any], chance: Random) -> SessionDraft:
+    fact, persona = variables["fact"], variables["persona"]
+    bank = bank_of(persona.split)
+    ask, answer = chance.choice(bank.moves.forget_asks), chance.choice(bank.moves.forget_answers)
+    composer = Composer(persona, chance, topic=bank.catalogue[fact.attribute].topic)
+    return composer.errand_then(variables["scenario"], ask, answer)
+
+
+def _noise(kind: str, variables: Mapping[str, Any], chance: Random) -> SessionDraft:
+    """A session of one noise kind; `variables` hold the persona and, but for `unrelated`, a fact: the trap or the topic."""
+    persona: Persona = variables["persona"]
+    if kind == "unrelated":
+        return Composer(persona, chance).unrelated(variables["area"])
+    fact: Fact = variables["fact"]
+    bank = bank_of(persona.split)
+    value = bank.labelled(fact.attribute, fact.value)
+    given = {"label": value.label, "habit": value.habit, "statement": value.statement}
+    if fact.owner != "self":
+        given["other"] = fact.owner.split()[0]
+    if kind in ("quoted", "fiction"):
+        given["cue"] = Composer(persona, chance).words(chance.choice(value.strong))
+    if kind == "near_miss":
+        question = chance.choice(bank.near_miss[fact.attribute])
+        composer = Composer(persona, chance)
+        given |= {"question": composer.words(question.user), "reply": composer.words(question.assistant)}
+    return Composer(persona, chance, **given).framed(bank.noise[kind])
+
+
+def _values(variables: Mapping[str, Any], chance: Random) -> ValuesDraft:
+    """The values that an item of this attribute can offer."""
+    return ValuesDraft(values=tuple(value.label for value in load_bank().attributes[variables["attribute"]].values))
+
+
+def _item(variables: Mapping[str, Any], chance: Random) -> ItemDraft:
+    """The `variant`-th item of an attribute for a split, its answers in the order of `values`."""
+    attribute = bank_of(variables["split"]).attributes[variables["attribute"]]
+    item = attribute.items[variables["variant"] % len(attribute.items)]
+    ids = {value.label: value.id for value in attribute.values}
+    answers = tuple(item.options[ids[label]] for label in variables["values"])
+    return ItemDraft(query=item.query, answers=answers, no_assumption=item.no_assumption)

@@ -1,0 +1,139 @@
+"""The door: `subtext COMMAND`. Errors are one or two lines on stderr; exit 0 done, 1 the work failed, 2 the input is wrong."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from schemas.errors import SubtextError
+
+if TYPE_CHECKING:
+    from flows.pipeline import Outcome
+    from schemas.config import Config
+
+DEFAULT_CONFIG = "configs/demo.yaml"
+_STAGES = ("seeds", "expand", "converse", "distract", "ask", "dedup", "assemble", "publish")
+
+
+class _Door(click.Group):
+    """Turns errors into messages and exit codes."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except SubtextError as error:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(f"subtext: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("subtext: stopped; run the same command again to go on (finished parts are kept)", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Door, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="subtext")
+def main(debug: bool) -> None:
+    """Subtext makes datasets of conversations in which who the user is shows only in the subtext."""
+    del debug  # read by _Door
+
+
+@main.command(epilog="Example: subtext run configs/small.yaml --set run.seed=2 --version 0.2.0")
+@click.argument("config", default=DEFAULT_CONFIG, type=click.Path(path_type=Path))
+@click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Change one setting; may be repeated.")
+@click.option("--version", "dataset_version", metavar="NAME", help="Instead of dataset.version.")
+@click.option("--out", default="output", show_default=True, type=click.Path(path_type=Path), help="Where datasets go.")
+@click.option("--until", default="publish", show_default=True, type=click.Choice(_STAGES), help="Stop after this stage.")
+@click.option("--no-prefect", is_flag=True, help="The same work without a Prefect server.")
+def run(config: Path, settings: tuple[str, ...], dataset_version: str | None, out: Path, until: str, no_prefect: bool) -> None:
+    """Run the pipeline: seeds in, a published dataset out. Run it again, and it goes on where it was stopped."""
+    from schemas.config import load_config
+
+    loaded = load_config(config, settings, dataset_version)
+    outcome = _run_plainly(loaded, out, until) if no_prefect else _run_on_prefect(loaded, out, until)
+    _report(outcome, until)
+
+
+def _run_plainly(config: "Config", out: Path, until: Any) -> "Outcome":
+    from flows.pipeline import run_pipeline
+    from flows.progress import Progress
+    from flows.runner import ThreadRunner
+
+    with Progress() as progress:
+        return run_pipeline(config, out, ThreadRunner(config.run.concurrency, progress), progress, until)
+
+
+def set_prefect_defaults() -> None:
+    """Settings that Prefect must see before it is imported: no telemetry, patience with a slow machine, quiet logs."""
+    for name, value in {
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",
+        "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def _run_on_prefect(config: "Config", out: Path, until: Any) -> "Outcome":
+    set_prefect_defaults()
+    from flows.prefect_flows import run_flow
+
+    try:
+        return run_flow(config, out, until)
+    finally:
+        from prefect.events.worker import EventsWorker
+
+        EventsWorker.drain_all(timeout=10)  # or the server that stops with this process prints tracebacks of unsent events
+
+
+def _report(outcome: "Outcome", until: str) -> None:
+    """A table of what every stage kept, and where things lie."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("stage", "record", box=None, pad_edge=False)
+    for name in ("requested", "kept", "rejected"):
+        table.add_column(name, justify="right")
+    for stage, figures in outcome.summary["stages"].items():
+        for kind, counts in figures["records"].items():
+            table.add_row(stage, kind, *(f"{counts[name]:,}" for name in ("requested", "kept", "rejected")))
+    console = Console(soft_wrap=True)
+    console.print(table)
+    root = outcome.folder.root
+    if until != "publish":
+        console.print(f"\nStopped after {until}, as asked. Parts are in {root / 'stages'}.")
+        return
+    console.print(f"\n{'Published' if outcome.published else 'Already published, nothing to do'}: {root}")
+    console.print(f'  subtext sql {root} "select kind, count(*) from questions group by 1 order by 2 desc"')
+    console.print(f'  datasets.load_dataset("{root}", "questions")')
+
+
+@main.command(epilog="""Example: subtext sql output/demo/0.1.0 "select scenario, count(*) from sessions group by 1" """)
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("query")
+def sql(folder: Path, query: str) -> None:
+    """Ask DuckDB a question about a finished dataset, read-only."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from store.catalog import ask
+
+    answer = ask(folder, query)
+    if not sys.stdout.isatty():
+        for row in (answer.columns, *answer.rows):
+            click.echo("\t".join("" if cell is None else str(cell).replace("\t", " ").replace("\n", "\\n") for cell in row))
+        return
+    table = Table(*(Text(str(column)) for column in answer.columns))
+    for row in answer.rows:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""Stage 3, converse: each fact shows in one or two sessions in which the user is after something else.
+
+What is planned (which fact shows when, how clearly, in which scenario) depends on the persona's facts alone; what is written is the
+author's. A session whose evidence is not in the user's own words, or which says the value outright, is rejected with the reason.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+
+from flows.expand import Life, life_of, waking
+from flows.run import Run, gather
+from prompts.catalogue import load_catalogue
+from schemas.drafts import SessionDraft
+from schemas.expansion import Expansion
+from schemas.fact import Fact
+from schemas.ids import derive, rng
+from schemas.outcome import Reject
+from schemas.persona import Persona
+from schemas.session import SCENARIOS, Scenario, Session, SessionRole
+from store.parts import Produced, Receipt, ensure_part, read_part
+from text.tokenizer import TokenCounter
+from validators.implicit import check_implicit
+from validators.user_text import check_user_text, locate
+
+STAGE = "converse"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One session to be written."""
+
+    session_id: str
+    fact: Fact
+    role: SessionRole
+    at: datetime
+    scenario: Scenario
+    strength: str
+
+
+def converse_shard(run: Run, index: int, upstream: Receipt) -> Receipt:
+    """Make (or find) the part of one shard."""
+    inputs = (
+        VERSION, run.seed, run.author.id, run.tokens.id, run.config.converse.model_dump_json(),
+        run.config.expand.months, upstream.content,
+    )  # fmt: skip
+    return ensure_part(run.folder, STAGE, index, inputs, lambda: _produce(run, read_part(run.folder, "expand", index, Expansion)))
+
+
+def _produce(run: Run, expansions: Sequence[Expansion]) -> Produced:
+    plans = [(expansion.persona, plan) for expansion in expansions for plan in plan_sessions(run, expansion)]
+    written = gather([_write(run, persona, plan) for persona, plan in plans], run.config.run.concurrency)
+    sessions = [session for session in written if isinstance(session, Session)]
+    rejects = [reject for reject in written if isinstance(reject, Reject)]
+    return Produced(sessions, Session, rejects, {"session": len(plans)}, {"session": len(sessions)})
+
+
+def plan_sessions(run: Run, expansion: Expansion) -> list[Plan]:
+    """All sessions of a persona that show or withdraw a true fact, numbered in order of their facts."""
+    name = expansion.persona.persona_id
+    life = life_of(run.seed, name, run.config.expand.months)
+    plans: list[Plan] = []
+    scenarios: list[Scenario] = []
+    for fact in expansion.facts:
+        if fact.status == "trap":
+            continue
+        for role, at, strength in _moments(run, fact, life):
+            if not scenarios:
+                scenarios = rng(run.seed, name, "scenarios", len(plans)).sample(SCENARIOS, len(SCENARIOS))
+            plans.append(Plan(f"{name}/s{len(plans):03d}", fact, role, at, scenarios.pop(), strength))
+    return plans
+
+
+def _moments(run: Run, fact: Fact, life: Life) -> list[tuple[SessionRole, datetime, str]]:
+    """When a fact shows, and how clearly: always once clearly, and before or after that perhaps once more faintly."""
+    chance = rng(run.seed, fact.fact_id, "moments")
+    length = life.end - life.start
+    last = life.at(0.62)
+    if fact.forget_requested_at:
+        last = min(last, fact.forget_requested_at - 0.03 * length)
+    if fact.valid_until:
+        last = min(last, datetime.combine(fact.valid_until, time(12), UTC) - 0.02 * length)
+    if fact.supersedes:
+        first = datetime.combine(fact.valid_from, time(12), UTC) + 0.005 * length
+        last = first + 0.07 * length
+    else:
+        first = life.at(0.01)
+    count = chance.randint(*run.config.converse.sessions_per_fact)
+    clear = chance.randrange(count)
+    times = sorted(first + (last - first) * chance.random() for _ in range(count))
+    role: SessionRole = "update" if fact.supersedes else "evidence"
+    moments: list[tuple[SessionRole, datetime, str]] = [
+        (role, waking(at, chance.random()), "strong" if number == clear else "weak") for number, at in enumerate(times)
+    ]
+    if fact.forget_requested_at:
+        moments.append(("forget", fact.forget_requested_at, ""))
+    return moments
+
+
+async def _write(run: Run, persona: Persona, plan: Plan) -> Session | Reject:
+    draft = await run.author.write(
+        f"converse/{plan.role}",
+        {
+            "persona": persona,
+            "fact": plan.fact,
+            "topic": load_catalogue()[plan.fact.attribute].topic,
+            "scenario": plan.scenario,
+            "strength": plan.strength,
+        },
+        SessionDraft,
+        derive(run.seed, plan.session_id),
+    )
+    verdicts = [check_user_text(plan.session_id, draft.messages, draft.quotes)]
+    if plan.role != "forget" and plan.fact.kind != "sensitive":
+        verdicts.append(check_implicit(plan.session_id, draft.messages, plan.fact.value))
+    for verdict in verdicts:
+        if not verdict.passed:
+            return Reject(
+                record_id=plan.session_id, record_type="session", stage=STAGE, reason=verdict.validator, detail=verdict.reason,
+                raw=draft.model_dump_json(),
+            )  # fmt: skip
+    spans = [locate(draft.messages, quote, plan.fact.fact_id) for quote in draft.quotes]
+    return Session(
+        session_id=plan.session_id,
+        persona_id=persona.persona_id,
+        started_at=plan.at,
+        scenario=plan.scenario,
+        owner="self",
+        role=plan.role,
+        noise_kind=None,
+        fact_ids=(plan.fact.fact_id,),
+        trap_fact_ids=(),
+        messages=draft.messages,
+        evidence=tuple(span for span in spans if span is not None),
+        tokens=count_tokens(run.tokens, draft),
+    )
+
+
+def count_tokens(tokens: TokenCounter, draft: SessionDraft) -> int:
+    """Tokens of all message contents."""
+    return sum(tokens.count([message.content for message in draft.messages]))

@@ -1,0 +1,107 @@
+"""Stage 4, distract: sessions that tell nothing true about the user, in seven kinds.
+
+Six kinds are planned per persona and lay a trap or touch a topic; `unrelated` fills what the largest budget leaves, with a margin for
+what dedup will drop.
+"""
+
+from collections.abc import Mapping
+
+from flows.converse import count_tokens, plan_sessions
+from flows.expand import life_of, waking
+from flows.run import Run, gather
+from schemas.drafts import SessionDraft
+from schemas.expansion import Expansion
+from schemas.fact import Fact
+from schemas.ids import derive, rng, unit_interval
+from schemas.persona import Persona
+from schemas.session import NoiseKind, Scenario, Session
+from store.parts import Produced, Receipt, ensure_part, read_part
+
+STAGE = "distract"
+VERSION = 1
+_MARGIN = 1.08
+"""Sessions are written up to this multiple of the largest budget."""
+_AREAS: Mapping[str, Scenario] = {
+    "code": "coding_help", "maths": "data_or_spreadsheet", "howto": "knowledge_query", "writing": "professional_writing",
+}  # fmt: skip
+_TRAP_SCENARIOS: Mapping[NoiseKind, tuple[Scenario, ...]] = {
+    "hypothetical": ("knowledge_query", "planning"),
+    "third_person": ("trouble_consult", "planning"),
+    "fiction": ("creative_writing",),
+    "quoted": ("personal_email", "translation"),
+    "near_miss": ("knowledge_query",),
+    "assistant_only": ("planning", "trouble_consult"),
+}
+
+
+def distract_shard(run: Run, index: int, expanded: Receipt, conversed: Receipt) -> Receipt:
+    """Make (or find) the part of one shard."""
+    inputs = (
+        VERSION, run.seed, run.author.id, run.tokens.id, run.config.distract.model_dump_json(), run.config.expand.months,
+        max(run.config.assemble.budgets), expanded.content, conversed.content,
+    )  # fmt: skip
+    return ensure_part(run.folder, STAGE, index, inputs, lambda: _produce(run, index))
+
+
+def _produce(run: Run, index: int) -> Produced:
+    shown: dict[str, int] = {}
+    for session in read_part(run.folder, "converse", index, Session):
+        shown[session.persona_id] = shown.get(session.persona_id, 0) + session.tokens
+    expansions = read_part(run.folder, "expand", index, Expansion)
+    lives = gather(
+        [_blur(run, expansion, shown.get(expansion.persona.persona_id, 0)) for expansion in expansions], run.config.run.concurrency
+    )
+    sessions = [session for life in lives for session in life]
+    return Produced(sessions, Session, [], {"session": len(sessions)}, {"session": len(sessions)})
+
+
+async def _blur(run: Run, expansion: Expansion, shown_tokens: int) -> list[Session]:
+    """A persona's noise: the planned kinds first, then unrelated tool use until there is enough to fill the largest history."""
+    persona = expansion.persona
+    number = len(plan_sessions(run, expansion))
+    sessions: list[Session] = []
+    for kind, fact in _planned(run, expansion):
+        sessions.append(await _write(run, persona, number + len(sessions), kind, fact))
+    total = shown_tokens + sum(session.tokens for session in sessions)
+    while total < _MARGIN * max(run.config.assemble.budgets):
+        sessions.append(await _write(run, persona, number + len(sessions), "unrelated", None))
+        total += sessions[-1].tokens
+    return sessions
+
+
+def _planned(run: Run, expansion: Expansion) -> list[tuple[NoiseKind, Fact]]:
+    """The traps as expand laid them, and near misses on topics that the user does hold something about."""
+    planned: list[tuple[NoiseKind, Fact]] = [
+        (fact.fact_id.partition("-")[2], fact)
+        for fact in expansion.facts
+        if fact.status == "trap"  # type: ignore[misc]
+    ]
+    held = [fact for fact in expansion.facts if fact.status == "true"]
+    wanted = run.config.distract.noise.get("near_miss", 0)
+    chance = rng(run.seed, expansion.persona.persona_id, "near_miss")
+    return planned + [("near_miss", fact) for fact in chance.sample(held, min(len(held), wanted))]
+
+
+async def _write(run: Run, persona: Persona, number: int, kind: NoiseKind, fact: Fact | None) -> Session:
+    session_id = f"{persona.persona_id}/s{number:03d}"
+    chance = rng(run.seed, session_id, "setting")
+    area = chance.choice(sorted(_AREAS))
+    scenario = _AREAS[area] if fact is None else chance.choice(_TRAP_SCENARIOS[kind])
+    variables: dict[str, object] = {"persona": persona, "fact": fact, "area": area, "scenario": scenario}
+    draft = await run.author.write(f"distract/{kind}", variables, SessionDraft, derive(run.seed, session_id))
+    life = life_of(run.seed, persona.persona_id, run.config.expand.months)
+    others = kind in ("third_person", "quoted", "fiction")
+    return Session(
+        session_id=session_id,
+        persona_id=persona.persona_id,
+        started_at=waking(life.at(0.99 * unit_interval(run.seed, session_id, "day")), unit_interval(run.seed, session_id, "hour")),
+        scenario=scenario,
+        owner="other" if others else "nobody",
+        role="noise",
+        noise_kind=kind,
+        fact_ids=(),
+        trap_fact_ids=(fact.fact_id,) if fact is not None and fact.status == "trap" else (),
+        messages=draft.messages,
+        evidence=(),
+        tokens=count_tokens(run.tokens, draft),
+    )

@@ -1,0 +1,198 @@
+"""Stage 8, publish: the accepted records as Parquet splits, with card, catalog, manifest and summary.
+
+Publishing is a transaction for readers: `data/` appears by one rename, the card (without which `datasets` finds no config) after it,
+and `manifest.json` last. Who sees the manifest sees a finished version.
+"""
+
+import json
+import platform
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import jinja2
+import pyarrow as pa
+from pydantic import BaseModel
+
+from flows import ask, assemble, converse, dedup, distract, expand, items, seeds
+from flows.run import Run
+from schemas.expansion import Expansion
+from schemas.fact import Fact
+from schemas.history import History
+from schemas.ids import digest
+from schemas.persona import Persona
+from schemas.question import Question
+from schemas.seed import SPLITS, Seed, Split
+from schemas.session import Session
+from store.catalog import write_catalog
+from store.dataset import DataFolder, splits_present
+from store.folder import write_json, write_text
+from store.parts import Receipt, file_hash, read_part, write_table
+from text.encoder import encoder_id
+
+STAGE = "publish"
+VERSION = 1
+_PACKAGES = ("prefect", "pydantic", "pyarrow", "duckdb", "datasets", "sentence-transformers", "model2vec", "torch", "tokenizers", "faker")
+
+
+def is_published(run: Run, upstream: Sequence[Receipt]) -> bool:
+    """Whether the manifest is this run's and every published file still has the bytes that it names."""
+    try:
+        manifest = json.loads(run.folder.manifest.read_text(encoding="utf-8"))
+        files: Mapping[str, str] = manifest["files"]
+        whole = all(file_hash(run.folder.root / name) == content for name, content in files.items())
+    except (OSError, ValueError, KeyError):
+        return False
+    return whole and manifest["key"] == publish_key(run, upstream)
+
+
+def made_with(run: Run) -> str:
+    """Names what decides the bytes of a run beside its config: stage versions, author, tokenizer, encoder, the packages that write."""
+    versions = [stage.VERSION for stage in (seeds, expand, converse, distract, items, ask, dedup, assemble)]
+    return digest(VERSION, versions, run.author.id, run.tokens.id, encoder_id(), version("pyarrow"), version("faker"))
+
+
+def publish_key(run: Run, upstream: Sequence[Receipt]) -> str:
+    return digest(VERSION, run.config.dataset.model_dump_json(), *(receipt.content for receipt in upstream), size=16)
+
+
+def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: Mapping[str, object]) -> None:
+    """Write the dataset and everything that describes it, and make it appear."""
+    sizes = _write_data(run, shards)
+    splits = [(persona, split) for split in SPLITS for persona in sizes.personas[split]]
+    write_table(
+        run.folder.root / "splits.parquet",
+        pa.table({"persona_id": [persona for persona, _ in sorted(splits)], "split": [split for _, split in sorted(splits)]}),
+    )
+    write_catalog(run.folder)
+    write_json(run.folder.root / "summary.json", summary)
+    write_text(run.folder.root / "README.md", _card(run, sizes.rows))
+    published = [run.folder.root / "splits.parquet", *sorted(run.folder.data.rglob("*.parquet"))]
+    write_json(
+        run.folder.manifest,
+        {
+            "dataset": run.config.dataset.model_dump(),
+            "key": publish_key(run, upstream),
+            "config": _without_folders(run.config.model_dump(mode="json")),
+            "config_identity": run.config.identity(),
+            "author": run.author.id,
+            "tokenizer": run.tokens.id,
+            "seed": run.seed,
+            "python": platform.python_version(),
+            "packages": {name: version(name) for name in _PACKAGES},
+            "made_by": made_with(run),
+            "git_revision": _git_revision(),
+            "counts": {table: dict(rows) for table, rows in sizes.rows.items()},
+            "tokens": summary["tokens"],
+            "cost_usd": summary["cost_usd"],
+            "files": {path.relative_to(run.folder.root).as_posix(): file_hash(path) for path in published},
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many rows each table has in each split, and which personas a split has."""
+
+    rows: Mapping[str, Mapping[Split, int]]
+    personas: Mapping[Split, Sequence[str]]
+
+
+def _write_data(run: Run, shards: int) -> Sizes:
+    """Write all tables; rows are in order of their ids, whatever the shards."""
+    histories: dict[str, list[History]] = defaultdict(list)
+    for history in read_part(run.folder, "assemble", 0, History):
+        histories[history.persona_id].append(history)
+    records: dict[str, type[BaseModel]] = {"questions": Question, "sessions": Session, "personas": Persona, "facts": Fact}
+    records |= {f"histories_{budget // 1000}k": History for budget in run.config.assemble.budgets}
+    rows: dict[str, dict[Split, int]] = {table: dict.fromkeys(SPLITS, 0) for table in records}
+    personas: dict[Split, list[str]] = {split: [] for split in SPLITS}
+    for expansion, tables in _accepted(run, shards, histories, with_words=False):
+        personas[expansion.persona.split].append(expansion.persona.persona_id)
+        for table, ids in tables.items():
+            rows[table][expansion.persona.split] += len(ids)
+    data = DataFolder(run.folder)
+    with ExitStack() as stack:
+        writers = {
+            (table, split): stack.enter_context(data.table(table, split, record, rows[table][split]))
+            for table, record in records.items()
+            for split in SPLITS
+            if personas[split]
+        }
+        for expansion, tables in _accepted(run, shards, histories, with_words=True):
+            for table, found in tables.items():
+                writers[table, expansion.persona.split].add(found)
+    data.appear()
+    return Sizes(rows, personas)
+
+
+def _accepted(
+    run: Run, shards: int, histories: Mapping[str, Sequence[History]], with_words: bool
+) -> Iterator[tuple[Expansion, dict[str, Sequence[BaseModel]]]]:
+    """Persona by persona, in order of ids: what is published of it. Without words, sessions are counted by their histories alone."""
+    questions = {question.question_id: question for question in read_part(run.folder, "ask", 0, Question)}
+    for index in range(shards):
+        sessions: dict[str, Session] = {}
+        if with_words:
+            for stage in ("converse", "distract"):
+                sessions |= {session.session_id: session for session in read_part(run.folder, stage, index, Session)}
+        for expansion in read_part(run.folder, "expand", index, Expansion):
+            own = histories.get(expansion.persona.persona_id, ())
+            if not own:
+                continue
+            used = sorted({session_id for history in own for session_id in history.session_ids})
+            asked = sorted({placement.question_id for history in own for placement in history.questions})
+            tables: dict[str, Sequence[BaseModel]] = {
+                "personas": [expansion.persona],
+                "facts": sorted(expansion.facts, key=lambda fact: fact.fact_id),
+                "questions": [questions[question_id] for question_id in asked],
+                "sessions": [sessions[session_id] for session_id in used] if with_words else [expansion.persona] * len(used),
+            }
+            tables |= {f"histories_{history.budget // 1000}k": [history] for history in own}
+            yield expansion, tables
+
+
+def _card(run: Run, rows: Mapping[str, Mapping[Split, int]]) -> str:
+    """The dataset card."""
+    drawn = read_part(run.folder, "seeds", 0, Seed)
+    licence = next((seed.license for seed in drawn), None)
+    sources = sorted({seed.source for seed in drawn})
+    environment = jinja2.Environment(  # noqa: S701 (Markdown, of our own values)
+        loader=jinja2.FileSystemLoader(Path(__file__).parent.parent / "store"), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+    )
+    splits = [split for split in SPLITS if rows["personas"][split]]
+    return environment.get_template("card.md.j2").render(
+        name=run.config.dataset.name,
+        version=run.config.dataset.version,
+        license=licence.lower() if licence else "other",
+        configs=[{"name": table, "splits": splits_present(run.folder.data, table)} for table in rows],
+        author=run.author.id,
+        seed=run.seed,
+        splits=splits,
+        sizes=[{"name": table, "numbers": [counts[split] for split in splits]} for table, counts in rows.items()],
+        sources=f"{len(drawn)} from {', '.join(sources)}",
+        licence_note=f"Licence of the seeds: {licence}." if licence else "The seeds' licence was not stated (seeds.license).",
+        canary=f"subtext-canary-{digest('canary', run.config.dataset.name, run.config.dataset.version, run.seed, size=16)}",
+    )
+
+
+def _without_folders(config: dict[str, object]) -> dict[str, object]:
+    """The config without the folders of this machine: files keep their names only."""
+    clean: dict[str, object] = json.loads(json.dumps(config))
+    for section, key in (("seeds", "path"), ("seeds", "splits_from"), ("assemble", "tokenizer")):
+        fields = clean[section]
+        if isinstance(fields, dict) and isinstance(fields[key], str):
+            fields[key] = Path(fields[key]).name
+    return clean
+
+
+def _git_revision() -> str | None:
+    """The revision of the source that runs, where it is a git checkout."""
+    found = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False  # noqa: S607
+    )  # fmt: skip
+    return found.stdout.strip() or None if found.returncode == 0 else None

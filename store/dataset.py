@@ -1,0 +1,105 @@
+"""Published tables: `data/<config>/<split>-00000-of-0000N.parquet`, written as one folder that appears whole.
+
+Row groups and files are cut by row counts alone, so the bytes do not depend on how the work was sharded.
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel
+
+from schemas.arrow import arrow_schema, to_table
+from schemas.seed import SPLITS, Split
+from store.folder import RunFolder, disk_errors, sync
+
+ROWS_PER_GROUP = 1024
+ROWS_PER_FILE = 65_536
+
+
+class DataFolder:
+    """A data folder in the making, beside the place where it will appear."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._final = folder.data
+        self._beside = folder.root / ".data.tmp"
+        with disk_errors(self._final):
+            shutil.rmtree(self._beside, ignore_errors=True)
+            self._beside.mkdir(parents=True)
+
+    def table(self, config: str, split: Split, record: type[BaseModel], rows: int) -> "TableWriter":
+        """A writer for `rows` records of one config and split."""
+        return TableWriter(self._beside / config, split, record, rows)
+
+    def appear(self) -> None:
+        """Put the finished folder in its place; one that was there (damaged) goes."""
+        with disk_errors(self._final):
+            for folder in [path for path in self._beside.rglob("*") if path.is_dir()] + [self._beside]:
+                sync(folder)
+            if self._final.exists():
+                old = self._final.with_name(".data.old")
+                shutil.rmtree(old, ignore_errors=True)
+                self._final.rename(old)
+                self._beside.rename(self._final)
+                shutil.rmtree(old)
+            else:
+                self._beside.rename(self._final)
+            sync(self._final.parent)
+
+
+class TableWriter:
+    """Writes one table in row groups and files of fixed numbers of rows. Close it, or use it in a `with`."""
+
+    def __init__(self, folder: Path, split: Split, record: type[BaseModel], rows: int) -> None:
+        self._folder, self._split, self._record = folder, split, record
+        self._files = max(1, -(-rows // ROWS_PER_FILE))
+        self._expected, self._written = rows, 0
+        self._waiting: list[BaseModel] = []
+        self._writer: pq.ParquetWriter | None = None
+        folder.mkdir(exist_ok=True)
+
+    def __enter__(self) -> "TableWriter":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._flush(final=True)
+            if self._written != self._expected:
+                raise AssertionError(f"{self._folder.name}/{self._split}: {self._written} rows written, {self._expected} announced")
+        self._close()
+
+    def add(self, records: Sequence[BaseModel]) -> None:
+        """Append `records`."""
+        self._waiting += records
+        self._flush(final=False)
+
+    def _flush(self, final: bool) -> None:
+        with disk_errors(self._folder):
+            while len(self._waiting) >= ROWS_PER_GROUP or (final and (self._waiting or self._writer is None and self._written == 0)):
+                group, self._waiting = self._waiting[:ROWS_PER_GROUP], self._waiting[ROWS_PER_GROUP:]
+                self._write(to_table(group, self._record))
+                if final and not self._waiting:
+                    break
+
+    def _write(self, table: pa.Table) -> None:
+        if self._writer is None:
+            number = self._written // ROWS_PER_FILE
+            path = self._folder / f"{self._split}-{number:05d}-of-{self._files:05d}.parquet"
+            self._writer = pq.ParquetWriter(path, arrow_schema(self._record), compression="zstd")
+        self._writer.write_table(table)
+        self._written += len(table)
+        if self._written % ROWS_PER_FILE == 0:
+            self._close()
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            with disk_errors(self._folder):
+                writer.close()
+
+
+def splits_present(data: Path, config: str) -> list[Split]:
+    """The splits for which `config` has files."""
+    return [split for split in SPLITS if any((data / config).glob(f"{split}-*.parquet"))]
