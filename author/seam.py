@@ -27,6 +27,7 @@ class Author(Protocol):
 
 def make_author(config: AuthorConfig) -> Author:
     """The author that the config names."""
+    del config  # one kind so far
     from author.offline.offline_author import OfflineAuthor
 
     return OfflineAuthor()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from itertools import zip_longest
 
-from flows.expand import life_of
+from flows.expand import life_of, trap_kind
 from flows.heads import read_heads
 from flows.run import Run
 from schemas.expansion import Expansion
@@ -18,15 +18,16 @@ from schemas.fact import Fact
 from schemas.ids import rng
 from schemas.outcome import Reject
 from schemas.question import Item, Option, OptionRole, Question, QuestionKind
-from schemas.session import SessionHead
+from schemas.session import NoiseKind, SessionHead
 from store.parts import Produced, Receipt, ensure_part, read_part
 
 STAGE = "ask"
 VERSION = 1
 _RESERVE = 0.06
 """Questions dealt beyond the number wanted, as a share of it."""
-_TRAP_QUESTIONS: dict[str, QuestionKind] = {
-    "third_person": "ownership", "quoted": "ownership", "fiction": "ownership", "hypothetical": "hypothetical", "assistant_only": "restraint",
+_TRAP_QUESTIONS: dict[NoiseKind, QuestionKind] = {
+    "third_person": "ownership", "quoted": "ownership", "fiction": "ownership", "hypothetical": "hypothetical",
+    "assistant_only": "restraint",
 }  # fmt: skip
 
 
@@ -133,9 +134,10 @@ def _candidates(expansion: Expansion, shown: dict[str, list[SessionHead]], items
         if not shown.get(fact.fact_id):
             continue
         for item in items.get((fact.attribute, split), ()):
-            made = (
-                _about_trap(fact, own.get(fact.attribute), shown, item) if fact.status == "trap" else _about_fact(fact, facts, shown, item)
-            )
+            if fact.status == "trap":
+                made = _about_trap(fact, own.get(fact.attribute), shown, item)
+            else:
+                made = _about_fact(fact, facts, shown, item)
             if made is not None:
                 yield made
     touched = {fact.attribute for fact in facts.values()}
@@ -169,7 +171,7 @@ def _about_fact(fact: Fact, facts: dict[str, Fact], shown: dict[str, list[Sessio
 def _about_trap(trap: Fact, own: Fact | None, shown: dict[str, list[SessionHead]], item: Item) -> Candidate | None:
     """A question that who fell for the trap gets wrong. Where the user holds the attribute, their own value is right."""
     offered = {option.value for option in item.options}
-    kind = _TRAP_QUESTIONS[trap.fact_id.partition("-")[2]]
+    kind = _TRAP_QUESTIONS[trap_kind(trap)]
     needs = tuple(shown[trap.fact_id])
     if trap.value not in offered:
         return None

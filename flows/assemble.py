@@ -111,9 +111,9 @@ def _reject(record_id: str, kind: RecordType, reason: str, detail: str) -> Rejec
 
 
 def fill_history(heads: Sequence[SessionHead], budget: int, run_seed: int) -> list[SessionHead]:
-    """Sessions in order of time whose tokens do not pass `budget`; facts' sessions first, then traps, then the rest, each group shuffled by hash.
+    """Sessions in order of time whose tokens do not pass `budget`: facts' sessions go in first, then traps, then the rest.
 
-    Sessions of one fact stand or fall together, so that no fact is half told.
+    Within each of the three the order is by hash. Sessions of one fact stand or fall together, so that no fact is half told.
     """
     groups: dict[str, list[SessionHead]] = defaultdict(list)
     for head in heads:

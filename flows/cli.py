@@ -49,7 +49,9 @@ def main(debug: bool) -> None:
 @click.option("--out", default="output", show_default=True, type=click.Path(path_type=Path), help="Where datasets go.")
 @click.option("--until", default="publish", show_default=True, type=click.Choice(_STAGES), help="Stop after this stage.")
 @click.option("--no-prefect", is_flag=True, help="The same work without a Prefect server.")
-def run(config: Path, settings: tuple[str, ...], dataset_version: str | None, out: Path, until: str, no_prefect: bool) -> None:
+def run(  # noqa: PLR0913, PLR0917 (one parameter per option)
+    config: Path, settings: tuple[str, ...], dataset_version: str | None, out: Path, until: str, no_prefect: bool
+) -> None:
     """Run the pipeline: seeds in, a published dataset out. Run it again, and it goes on where it was stopped."""
     from schemas.config import load_config
 
@@ -109,7 +111,8 @@ def _report(outcome: "Outcome", until: str) -> None:
         console.print(f"\nStopped after {until}, as asked. Parts are in {root / 'stages'}.")
         return
     console.print(f"\n{'Published' if outcome.published else 'Already published, nothing to do'}: {root}")
-    console.print(f'  subtext sql {root} "select kind, count(*) from questions group by 1 order by 2 desc"')
+    query = "select kind, count(*) from questions group by 1 order by 2 desc"
+    console.print(f'  subtext sql {root} "{query}"')
     console.print(f'  datasets.load_dataset("{root}", "questions")')
 
 
@@ -119,6 +122,7 @@ def _report(outcome: "Outcome", until: str) -> None:
 def sql(folder: Path, query: str) -> None:
     """Ask DuckDB a question about a finished dataset, read-only."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
     from rich.text import Text
 
@@ -129,7 +133,7 @@ def sql(folder: Path, query: str) -> None:
         for row in (answer.columns, *answer.rows):
             click.echo("\t".join("" if cell is None else str(cell).replace("\t", " ").replace("\n", "\\n") for cell in row))
         return
-    table = Table(*(Text(str(column)) for column in answer.columns))
+    table = Table(*(escape(column) for column in answer.columns))
     for row in answer.rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     Console().print(table)

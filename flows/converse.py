@@ -6,7 +6,7 @@ author's. A session whose evidence is not in the user's own words, or which says
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 
 from flows.expand import Life, life_of, waking
 from flows.run import Run, gather

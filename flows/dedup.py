@@ -10,6 +10,7 @@ from flows.run import Run
 from schemas.expansion import Expansion
 from schemas.outcome import RecordType, Reject, Survivor
 from schemas.question import Item, Question
+from schemas.seed import Split
 from schemas.session import Session
 from store.parts import Produced, Receipt, ensure_part, read_part
 from text.encoder import encoder_id
@@ -60,7 +61,8 @@ def user_text(session: Session) -> str:
 def _sessions(run: Run, shards: int) -> tuple[list[str], list[Reject]]:
     rows: list[tuple[int, str, tuple[object, ...], str]] = []
     for index in range(shards):
-        splits, meaning = {}, {}
+        splits: dict[str, Split] = {}
+        meaning: dict[str, tuple[str, str]] = {}
         for expansion in read_part(run.folder, "expand", index, Expansion):
             splits[expansion.persona.persona_id] = expansion.persona.split
             meaning |= {fact.fact_id: (fact.attribute, fact.value) for fact in expansion.facts}

@@ -7,7 +7,7 @@ what dedup will drop.
 from collections.abc import Mapping
 
 from flows.converse import count_tokens, plan_sessions
-from flows.expand import life_of, waking
+from flows.expand import life_of, trap_kind, waking
 from flows.run import Run, gather
 from schemas.drafts import SessionDraft
 from schemas.expansion import Expansion
@@ -71,15 +71,12 @@ async def _blur(run: Run, expansion: Expansion, shown_tokens: int) -> list[Sessi
 
 def _planned(run: Run, expansion: Expansion) -> list[tuple[NoiseKind, Fact]]:
     """The traps as expand laid them, and near misses on topics that the user does hold something about."""
-    planned: list[tuple[NoiseKind, Fact]] = [
-        (fact.fact_id.partition("-")[2], fact)
-        for fact in expansion.facts
-        if fact.status == "trap"  # type: ignore[misc]
-    ]
+    planned = [(trap_kind(fact), fact) for fact in expansion.facts if fact.status == "trap"]
     held = [fact for fact in expansion.facts if fact.status == "true"]
     wanted = run.config.distract.noise.get("near_miss", 0)
     chance = rng(run.seed, expansion.persona.persona_id, "near_miss")
-    return planned + [("near_miss", fact) for fact in chance.sample(held, min(len(held), wanted))]
+    near: NoiseKind = "near_miss"
+    return planned + [(near, fact) for fact in chance.sample(held, min(len(held), wanted))]
 
 
 async def _write(run: Run, persona: Persona, number: int, kind: NoiseKind, fact: Fact | None) -> Session:

@@ -155,6 +155,11 @@ async def _lay_out(run: Run, persona: Persona, drafts: Sequence[FactDraft]) -> l
     return facts + successors
 
 
+def trap_kind(trap: Fact) -> NoiseKind:
+    """The kind of noise that lays this trap: the last part of its id."""
+    return next(kind for kind in _TRAP_KINDS if trap.fact_id.endswith(f"-{kind}"))
+
+
 async def _traps(run: Run, persona: Persona, facts: Sequence[Fact]) -> list[Fact]:
     """False facts for the noise to tempt with: half about attributes that the user holds with another value, half about others."""
     name = persona.persona_id
@@ -178,11 +183,10 @@ async def _traps(run: Run, persona: Persona, facts: Sequence[Fact]) -> list[Fact
         derive(run.seed, name, "away"),
     )
     others = {draft.attribute: draft for draft in away.facts}
-    drafts: list[FactDraft] = []
-    for fact in against:
-        drafts.append(
-            await run.author.write("expand/change", {"fact": fact, "persona": persona}, FactDraft, derive(run.seed, fact.fact_id, "trap"))
-        )
+    drafts = [
+        await run.author.write("expand/change", {"fact": fact, "persona": persona}, FactDraft, derive(run.seed, fact.fact_id, "trap"))
+        for fact in against
+    ]
     drafts += list(others.values())[: len(kinds) - len(drafts)]
     others_names = await run.author.write(
         "expand/names", {"persona": persona, "count": len(kinds)}, ValuesDraft, derive(run.seed, name, "names")

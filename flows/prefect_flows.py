@@ -49,7 +49,7 @@ class PrefectRunner:
         futures: list[PrefectFuture[Receipt]] = []
         for step in chain:
             named = shard.with_options(name=step.stage, task_run_name=f"{step.stage}-{step.index:05d}")
-            futures.append(named.submit(step, list(futures)))
+            futures.append(named.submit(step, list(futures)))  # type: ignore[arg-type]  # Prefect hands the task their results
         return futures
 
     def _show(self) -> None:
@@ -69,7 +69,7 @@ class PrefectRunner:
 def run_flow(config: Config, out: Path, until: StageName) -> Outcome:
     """Run stages 1 to `until` as the Prefect flow of that name."""
     name = "subtext" if until == "publish" else f"subtext-{until}"
-    runner = ThreadPoolTaskRunner(max_workers=config.run.concurrency)
+    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=config.run.concurrency)
 
     @flow(name=name, flow_run_name=f"{config.dataset.name}-{config.dataset.version}", task_runner=runner, persist_result=False)  # type: ignore[arg-type]
     def stages() -> Outcome:

@@ -57,6 +57,7 @@ def made_with(run: Run) -> str:
 
 
 def publish_key(run: Run, upstream: Sequence[Receipt]) -> str:
+    """Hash of everything that goes into a publication."""
     return digest(VERSION, run.config.dataset.model_dump_json(), *(receipt.content for receipt in upstream), size=16)
 
 
@@ -148,7 +149,7 @@ def _accepted(
             asked = sorted({placement.question_id for history in own for placement in history.questions})
             tables: dict[str, Sequence[BaseModel]] = {
                 "personas": [expansion.persona],
-                "facts": sorted(expansion.facts, key=lambda fact: fact.fact_id),
+                "facts": expansion.facts,
                 "questions": [questions[question_id] for question_id in asked],
                 "sessions": [sessions[session_id] for session_id in used] if with_words else [expansion.persona] * len(used),
             }

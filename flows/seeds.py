@@ -72,7 +72,8 @@ def _produce(run: Run) -> Produced:
     ]
     chosen, rest = _draw(run, seeds)
     rejects += duplicates + [_reject(seed.seed_id, "not_drawn", "beyond seeds.limit") for seed in rest]
-    return Produced(sorted(chosen, key=lambda seed: seed.seed_id), Seed, rejects, {"seed": len(lines)}, {"seed": len(chosen)})
+    chosen.sort(key=lambda seed: seed.seed_id)
+    return Produced(chosen, Seed, rejects, {"seed": len(lines)}, {"seed": len(chosen)})
 
 
 def _reject(record_id: str, reason: str, detail: str, of: str | None = None, similarity: float | None = None) -> Reject:
@@ -88,7 +89,7 @@ def _distinct(run: Run, name: str, lines: Sequence[Line]) -> tuple[list[Line], l
     found = find_duplicates([line.text for line in lines], [STAGE] * len(lines), limits)
     rejects = [
         _reject(
-            f"{name}:{lines[duplicate.index].number}", "duplicate" if duplicate.overlap == 1.0 == duplicate.similarity else "near_duplicate",
+            f"{name}:{lines[duplicate.index].number}", "duplicate" if duplicate.exact else "near_duplicate",
             f"repeats line {lines[duplicate.of].number}: {lines[duplicate.of].text[:80]!r}", seed_id(lines[duplicate.of].text),
             duplicate.similarity,
         )
@@ -124,7 +125,7 @@ def _earlier_splits(path: str) -> dict[str, Split]:
         table = pq.read_table(path, columns=["persona_id", "split"])
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: seeds.splits_from must be a splits.parquet of an earlier version ({error})") from error
-    return dict(zip(table["persona_id"].to_pylist(), table["split"].to_pylist(), strict=True))
+    return {str(row["persona_id"]): row["split"] for row in table.to_pylist()}
 
 
 def _draw(run: Run, seeds: Sequence[Seed]) -> tuple[list[Seed], list[Seed]]:

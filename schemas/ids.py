@@ -26,7 +26,7 @@ def derive(*path: object) -> int:
 
 def rng(*path: object) -> random.Random:
     """A generator of one's own for `path`."""
-    return random.Random(derive(*path))  # noqa: S311 (chance, not secrecy)
+    return random.Random(derive(*path))
 
 
 def normalise(text: str) -> str:

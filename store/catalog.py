@@ -24,7 +24,7 @@ def write_catalog(folder: RunFolder) -> None:
 
 
 def _views(folder: RunFolder) -> dict[str, str]:
-    views: dict[str, str] = {}
+    views: dict[str, str] = {}  # all names below are ours, none a user's
     for path in sorted(folder.data.iterdir()):
         split = "" if path.name == "personas" else ", split_part(parse_filename(filename), '-', 1) AS split"
         views[path.name] = f"SELECT * EXCLUDE (filename){split} FROM read_parquet('data/{path.name}/*.parquet', filename = true)"

@@ -77,7 +77,7 @@ class TableWriter:
 
     def _flush(self, final: bool) -> None:
         with disk_errors(self._folder):
-            while len(self._waiting) >= ROWS_PER_GROUP or (final and (self._waiting or self._writer is None and self._written == 0)):
+            while len(self._waiting) >= ROWS_PER_GROUP or (final and (self._waiting or (self._writer is None and self._written == 0))):
                 group, self._waiting = self._waiting[:ROWS_PER_GROUP], self._waiting[ROWS_PER_GROUP:]
                 self._write(to_table(group, self._record))
                 if final and not self._waiting:

@@ -118,7 +118,7 @@ def open_run(out: Path, config: Config) -> Iterator[RunFolder]:
     folder = RunFolder(out / config.dataset.name / config.dataset.version)
     with disk_errors(folder.root):
         folder.root.mkdir(parents=True, exist_ok=True)
-        lock = open(folder.root / ".lock", "a+", encoding="utf-8")  # noqa: SIM115 (held for the whole run)
+        lock = (folder.root / ".lock").open("a+", encoding="utf-8")
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -40,6 +40,7 @@ class Duplicate:
     of: int
     similarity: float
     overlap: float
+    exact: bool = False
 
 
 def grams(text: str) -> frozenset[int]:
@@ -74,7 +75,7 @@ def _exact(texts: Sequence[str]) -> list[Duplicate]:
     for index, text in enumerate(texts):
         kept = first.setdefault(normalise(text), index)
         if kept != index:
-            found.append(Duplicate(index, kept, 1.0, 1.0))
+            found.append(Duplicate(index, kept, 1.0, 1.0, exact=True))
     return found
 
 

@@ -146,7 +146,9 @@ def load_bank(folder: Path = BANK_DIR) -> Bank:
     attributes = {name: attribute for file in facts for name, attribute in file.items()}
     replies = {name: texts for path in _files(folder, "near_miss") for name, texts in read_bank_file(path, _Replies).items()}
     scenarios = {scenario.scenario: scenario for scenario in (read_bank_file(path, Scenario) for path in _files(folder, "scenarios"))}
-    noise = {frames.kind: frames.frames for frames in (read_bank_file(path, NoiseFrames) for path in _files(folder, "noise"))}
+    noise: dict[str, tuple[NoiseFrame, ...]] = {
+        frames.kind: frames.frames for frames in (read_bank_file(path, NoiseFrames) for path in _files(folder, "noise"))
+    }
     padding = [read_bank_file(path, Padding) for path in _files(folder, "padding")]
     bank = Bank(
         id=_fingerprint(folder),

@@ -77,7 +77,7 @@ class Filler:
     def __init__(self, chance: random.Random, slots: Slots, me: str, given: Mapping[str, str] | None = None) -> None:
         self._chance = chance
         self._slots = slots
-        self._values: dict[str, str] = {"me": me.split()[0], "me_full": me, **(given or {})}
+        self._values: dict[str, str] = {"me": me.partition(" ")[0], "me_full": me, **(given or {})}
         self._names = [name for name in chance.sample(first_names(), 12) if name != self._values["me"]]
 
     def lists(self, lists: Mapping[str, tuple[str, ...]]) -> "Filler":

@@ -6,15 +6,11 @@ item have like lengths, every slot has a filler, and every list that is dealt to
 """
 
 import re
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-
-from prompts.catalogue import AttributeEntry, load_catalogue
-from schemas.errors import InputError
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 BANK_DIR = Path(__file__).parent / "bank"
 

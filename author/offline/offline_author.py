@@ -161,12 +161,12 @@ def _noise(kind: str, variables: Mapping[str, Any], chance: Random) -> SessionDr
     return Composer(persona, chance, **given).framed(bank.noise[kind])
 
 
-def _values(variables: Mapping[str, Any], chance: Random) -> ValuesDraft:
+def _values(variables: Mapping[str, Any], _: Random) -> ValuesDraft:
     """The values that an item of this attribute can offer."""
     return ValuesDraft(values=tuple(value.label for value in load_bank().attributes[variables["attribute"]].values))
 
 
-def _item(variables: Mapping[str, Any], chance: Random) -> ItemDraft:
+def _item(variables: Mapping[str, Any], _: Random) -> ItemDraft:
     """The `variant`-th item of an attribute for a split, its answers in the order of `values`."""
     attribute = bank_of(variables["split"]).attributes[variables["attribute"]]
     item = attribute.items[variables["variant"] % len(attribute.items)]

@@ -127,11 +127,11 @@ def read_seed(text: str, people: People) -> Reading:
 
 def _known_place(text: str, people: People) -> Place | None:
     """The place whose name stands earliest in `text`; of two that start together, the longer name."""
-    hits = []
+    hits: list[tuple[int, int, str, Place]] = []
     for place in people.places:
-        for name in place.names:
-            if found := re.search(rf"\b{re.escape(name)}\b", text):
-                hits.append((found.start(), -len(name), place.place, place))
+        hits += [
+            (found.start(), -len(name), place.place, place) for name in place.names if (found := re.search(rf"\b{re.escape(name)}\b", text))
+        ]
     return min(hits, key=lambda hit: hit[:3])[3] if hits else None
 
 

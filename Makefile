@@ -1,0 +1,33 @@
+# `make demo` and `make test` work on a bare machine: each makes .venv and installs what it needs, nothing twice.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check verify clean
+
+demo: .venv/.installed
+	$(BIN)/subtext run configs/demo.yaml
+
+test: .venv/.installed-dev
+	$(BIN)/python -m pytest
+
+check: .venv/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# What takes longer than a test should: the small config's time and memory, kills at random moments, the bank's breadth.
+verify: .venv/.installed-dev
+	$(BIN)/python -m pytest -m slow --durations=0 -s
+
+.venv/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Subtext needs Python 3.11 or newer; set PYTHON=")'
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv output/demo
