@@ -5,6 +5,8 @@ import operator
 import random
 from collections.abc import Mapping
 from functools import cache
+from threading import Lock
+from typing import Any
 
 from faker import Faker
 
@@ -23,13 +25,23 @@ RELATIVES = (
 _NAME_LOCALES = ("en_US", "en_GB", "en_IE", "en_IN", "es_ES", "fr_FR", "de_DE", "it_IT", "pl_PL", "pt_BR", "nl_NL", "sv_SE")
 
 
+_loading = Lock()
+
+
+def _names_of(locale: str) -> Any:
+    """A Faker of names. One thread at a time makes one: it imports modules, many of them."""
+    with _loading:
+        fake = Faker(locale, providers=["faker.providers.person"])
+    fake.seed_instance(7)
+    return fake
+
+
 @cache
 def first_names(locale: str | None = None, gender: str | None = None) -> tuple[str, ...]:
     """About 150 distinct first names of a locale (of many, where none is given), the same in every process."""
     names: dict[str, None] = {}
     for name in (locale,) if locale else _NAME_LOCALES:
-        fake = Faker(name)
-        fake.seed_instance(7)
+        fake = _names_of(name)
         draw = {"woman": fake.first_name_female, "man": fake.first_name_male}.get(gender or "", fake.first_name)
         names |= dict.fromkeys(draw() for _ in range(250 if locale else 60))
     return tuple(name for name in names if name.isalpha())
@@ -38,14 +50,14 @@ def first_names(locale: str | None = None, gender: str | None = None) -> tuple[s
 @cache
 def last_names(locale: str) -> tuple[str, ...]:
     """About 150 distinct family names of a locale."""
-    fake = Faker(locale)
-    fake.seed_instance(7)
+    fake = _names_of(locale)
     return tuple(dict.fromkeys(fake.last_name() for _ in range(250)))
 
 
 @cache
 def _street_names() -> tuple[str, ...]:
-    fake = Faker("en_US")
+    with _loading:
+        fake = Faker("en_US")
     fake.seed_instance(7)
     return tuple(dict.fromkeys(fake.street_name() for _ in range(200)))
 

@@ -89,40 +89,49 @@ _ARTICLE = re.compile(r"^(?:an?|the|one)\s+", re.IGNORECASE)
 _NAMED = re.compile(r"^([A-Z][a-z]+)(?: [A-Z]\w+)?(?: (?:from|of|at) [A-Z]\w+)?, (?=an? |the )")
 _CLAUSE = re.compile(
     r",| (?=who\b|whose\b|that\b|which\b|with\b|from\b|in\b|at\b|of\b|for\b|on\b|focused\b|speciali[sz](?:ed|ing)\b|looking\b|"
-    r"seeking\b|working\b|considering\b|conducting\b|sharing\b|acclaimed\b|known\b|recognized\b|relatively\b|based\b|and\b|to\b)"
+    r"seeking\b|working\b|considering\b|conducting\b|sharing\b|acclaimed\b|known\b|recognized\b|relatively\b|based\b|to\b)"
 )
 _IS_A = re.compile(r"\bwho (?:is|works as|used to be|has become) an? ([a-z][\w -]*?)(?= (?:and|who|at|in|from|for)\b|[,.]|$)")
-_FIELD = re.compile(r"\bworking in (?:the )?([a-z][\w -]+?)(?=[,.]| and\b|$)")
+_FIELD = re.compile(r"\bworking in ((?:the )?[a-z][\w -]+?)(?=[,.]| and\b|$)")
 _PLACE = re.compile(
     r"(?:\b(?:in|from|near|resident of|citizen of|native of|member of the|province of|born (?:and raised )?in)\s+(?:the )?)"
     r"([A-Z][\w'-]+(?:(?: and| of| de| la)? [A-Z][\w'-]+)*)"
 )
 
 
+_FIRM = re.compile(r"(?:Industries|Inc|Ltd|Corp|University)\b")
+_HYPHENATED = re.compile(r"\b[A-Z]\w+-American\b")
+"""Of foreign descent, at home in America: the first half is no place of residence."""
+_QUALIFIED = re.compile(r"(?:at|of|in|for|specialized in|specializing in) .*?(?=,| who\b| with\b| working\b|$)")
+
+
 def read_seed(text: str, people: People) -> Reading:
     """What `text` states, in its own words."""
     line = text.strip().rstrip(".")
-    named = _NAMED.match(line)
-    if named:
-        line = line[named.end() :]
+    given = None
+    if named := _NAMED.match(line):
+        given, line = named[1], line[named.end() :]
     body = _ARTICLE.sub("", line)
-    known = _known_place(body, people)
+    known = None if _HYPHENATED.search(body) else _known_place(body, people)
     place = known.place if known else None
-    if place is None and (found := _PLACE.search(body)) and not re.search(r"(?:Industries|Inc|Ltd|Corp|University)\b", found[1]):
+    if place is None and (found := _PLACE.search(body)) and not _FIRM.search(found[1]):
         place = found[1]
     head = _CLAUSE.split(body, maxsplit=1)[0].strip()
     rest = body[len(head) :].strip(" ,")
-    occupation = None
     if found := _IS_A.search(body):
-        occupation = found[1]
-    elif found := _FIELD.search(body):
-        occupation = f"works in {found[1]}"
-    elif _tags_of(head, people):
-        occupation = head
-        if rest.startswith(("at ", "of ", "in ", "specialized in ", "specializing in ")) and not known:
-            occupation = f"{head} {_CLAUSE.split(rest, maxsplit=1)[0] if ',' in rest.split(' who')[0] else rest.split(' who')[0]}"
-    said = body if occupation is None else rest
-    return Reading(named[1] if named else None, occupation, place, known, said.strip(" ,") or None)
+        return Reading(given, found[1], place, known, body)
+    if found := _FIELD.search(body):
+        return Reading(given, f"works in {found[1]}", place, known, body)
+    if not _tags_of(head, people):
+        return Reading(given, None, place, known, body)
+    if known is None and (found := _QUALIFIED.match(rest)):
+        head, rest = f"{head} {found[0]}", rest[found.end() :].strip(" ,")
+    return Reading(given, head, place, known, _clause(rest))
+
+
+def _clause(rest: str) -> str | None:
+    """What follows the occupation, as a clause without its subject; None where nothing follows."""
+    return re.sub(r"^who(?:'s become| has become)\b", "has become", rest).removeprefix("who ").strip(" ,") or None
 
 
 def _known_place(text: str, people: People) -> Place | None:
@@ -151,6 +160,7 @@ def tags_of(persona: Mapping[str, object], people: People) -> frozenset[str]:
     tags = set(next((known.tags for known in people.occupations if known.name == occupation), ()) or _tags_of(occupation, people))
     tags |= set(next((known.tags for known in people.places if known.place == location), ()))
     age, household = int(str(persona["age"])), str(persona["household"])
+    tags |= {"retired"} if occupation.lower().startswith("retired") else set()
     tags |= {"young"} if age < 30 else {"older"} if age >= 60 else set()
     tags |= {"parent"} if "child" in household else set()
     tags |= {"single"} if "alone" in household else {"partnered"} if "partner" in household else set()
@@ -167,9 +177,10 @@ def draft_persona(seed_text: str, bank: Bank, seed: int) -> PersonaDraft:
     """A persona that keeps what the seed states and draws the rest."""
     people, chance = load_people(), rng(seed, "persona")
     reading = read_seed(seed_text, people)
-    known = reading.known_place or (None if reading.place else chance.choice(people.places))
+    homes = [place for place in people.places if "north_america" in place.tags] if _HYPHENATED.search(seed_text) else people.places
+    known = reading.known_place or (None if reading.place else chance.choice(homes))
     lexical = _tags_of(reading.occupation or "", people)
-    drawn = chance.choice(people.occupations)
+    drawn = next((one for one in people.occupations if one.name == reading.occupation), None) or chance.choice(people.occupations)
     young = bool(re.search(r"\b(?:young|school|student|child|teen\w*|captain)\b", seed_text, re.IGNORECASE)) and "older" not in lexical
     age = _age(chance, seed_text, young)
     gender = _gender(seed_text, chance)
@@ -187,7 +198,7 @@ def draft_persona(seed_text: str, bank: Bank, seed: int) -> PersonaDraft:
         gender=gender,
         location=location,
         occupation=occupation,
-        education="still at school" if age < 18 else drawn.education if not lexical else _education(lexical, chance),
+        education=_education(age, reading.occupation, drawn, lexical, chance),
         household=household,
         languages=known.languages if known else ("English",),
         traits=tuple(traits),
@@ -234,7 +245,11 @@ def _household(seed_text: str, chance: Random, age: int) -> str:
     return chance.choice(_HOUSEHOLDS)
 
 
-def _education(tags: tuple[str, ...], chance: Random) -> str:
+def _education(age: int, stated: str | None, drawn: Occupation, tags: tuple[str, ...], chance: Random) -> str:
+    if age < 18:
+        return "still at school"
+    if stated in (None, drawn.name):
+        return drawn.education
     if {"medical", "legal", "academic"} & set(tags):
         return chance.choice(("a professional degree", "a doctorate", "a master's degree"))
     if {"tech", "business", "education", "public_service"} & set(tags):
