@@ -6,7 +6,7 @@ dealt than are wanted, because some will lose a session to dedup; assemble keeps
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import zip_longest
 
@@ -31,6 +31,9 @@ _TRAP_QUESTIONS: dict[NoiseKind, QuestionKind] = {
 }  # fmt: skip
 
 
+_ANY_TIME = datetime.min.replace(tzinfo=UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A question that could be asked."""
@@ -42,20 +45,12 @@ class Candidate:
     gold: str | None
     """The right value; None: assume nothing."""
     roles: dict[str, OptionRole]
-    """Roles of values other than the gold one."""
+    """Roles of values other than the gold one, where they have been told in some way; all others are `other_value`."""
     needs: tuple[SessionHead, ...]
     """Sessions that must precede it."""
     after: datetime
     before: datetime | None
     """It must be asked between; None: also after the end of the life."""
-
-
-@dataclass(slots=True)
-class Lived:
-    """A persona's facts and the sessions in which they show."""
-
-    expansion: Expansion
-    shown: dict[str, list[SessionHead]] = field(default_factory=lambda: defaultdict(list))
 
 
 def ask_all(run: Run, upstream: Sequence[Receipt], shards: int, item_shards: int) -> Receipt:
@@ -123,28 +118,33 @@ def _take_turns(run: Run, persona_id: str, kind: QuestionKind, candidates: Seque
 
 
 def _candidates(expansion: Expansion, shown: dict[str, list[SessionHead]], items: dict[tuple[str, str], list[Item]]) -> Iterator[Candidate]:
-    """Every question that this persona could be asked, but for its moment; each stands for two, in the middle and at the end."""
+    """Every question that this persona could be asked, but for its moment."""
     split = expansion.persona.split
     facts = {fact.fact_id: fact for fact in expansion.facts}
-    own: dict[str, Fact] = {}
-    for fact in facts.values():
-        if fact.status == "true" and fact.valid_until is None:
-            own[fact.attribute] = fact
-    for fact in facts.values():
-        if not shown.get(fact.fact_id):
-            continue
+    own = {fact.attribute: fact for fact in facts.values() if fact.status == "true" and fact.valid_until is None}
+    told: dict[str, dict[str, OptionRole]] = defaultdict(dict)
+    seen = [fact for fact in facts.values() if shown.get(fact.fact_id)]
+    for fact in seen:
+        told[fact.attribute].setdefault(fact.value, _role(fact))
+    for fact in seen:
         for item in items.get((fact.attribute, split), ()):
             if fact.status == "trap":
                 made = _about_trap(fact, own.get(fact.attribute), shown, item)
             else:
                 made = _about_fact(fact, facts, shown, item)
             if made is not None:
-                yield made
+                yield replace(made, roles={**told[fact.attribute], **made.roles})
     touched = {fact.attribute for fact in facts.values()}
     for (attribute, item_split), group in items.items():
         if item_split == split and attribute not in touched:
-            for item in group:
-                yield Candidate("restraint", item, (), None, {}, (), datetime.min.replace(tzinfo=UTC), None)
+            yield from (Candidate("restraint", item, (), None, {}, (), _ANY_TIME, None) for item in group)
+
+
+def _role(fact: Fact) -> OptionRole:
+    """What an option with this fact's value is, where another is gold."""
+    if fact.status == "trap":
+        return "trap"
+    return "leak" if fact.kind == "sensitive" or fact.forget_requested_at else "stale" if fact.valid_until else "other_value"
 
 
 def _about_fact(fact: Fact, facts: dict[str, Fact], shown: dict[str, list[SessionHead]], item: Item) -> Candidate | None:

@@ -116,6 +116,19 @@ def _report(outcome: "Outcome", until: str) -> None:
     console.print(f'  datasets.load_dataset("{root}", "questions")')
 
 
+@main.command(epilog="Example: subtext preview configs/demo.yaml --set run.seed=3")
+@click.argument("config", default=DEFAULT_CONFIG, type=click.Path(path_type=Path))
+@click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Change one setting; may be repeated.")
+def preview(config: Path, settings: tuple[str, ...]) -> None:
+    """Show one persona of a config with its facts and sessions, evidence marked. Nothing is kept."""
+    from rich.console import Console
+
+    from flows.preview import preview as show
+    from schemas.config import load_config
+
+    show(load_config(config, settings), Console(soft_wrap=False))
+
+
 @main.command(epilog="""Example: subtext sql output/demo/0.1.0 "select scenario, count(*) from sessions group by 1" """)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("query")

@@ -6,7 +6,7 @@ author's. A session whose evidence is not in the user's own words, or which says
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 
 from flows.expand import Life, life_of, waking
 from flows.run import Run, gather
@@ -78,9 +78,9 @@ def _moments(run: Run, fact: Fact, life: Life) -> list[tuple[SessionRole, dateti
     length = life.end - life.start
     last = life.at(0.62)
     if fact.forget_requested_at:
-        last = min(last, fact.forget_requested_at - 0.03 * length)
+        last = min(last, fact.forget_requested_at - max(0.03 * length, timedelta(days=2)))
     if fact.valid_until:
-        last = min(last, datetime.combine(fact.valid_until, time(12), UTC) - 0.02 * length)
+        last = min(last, datetime.combine(fact.valid_until, time(12), UTC) - max(0.02 * length, timedelta(days=2)))
     if fact.supersedes:
         first = datetime.combine(fact.valid_from, time(12), UTC) + 0.005 * length
         last = first + 0.07 * length

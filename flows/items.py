@@ -58,20 +58,14 @@ def _produce(run: Run, wanted: Sequence[tuple[str, Split, tuple[str, ...]]]) -> 
 async def _write(run: Run, attribute: str, split: Split, held: tuple[str, ...]) -> list[Item]:
     request = {"attribute": attribute, "split": split, "held": held}
     known = await run.author.write("ask/values", request, ValuesDraft, derive(run.seed, attribute, split, "values"))
-    values = sorted(dict.fromkeys((*held, *known.values)).keys())[:_MOST_VALUES]
-    items = []
+    values = sorted(list(dict.fromkeys((*held, *known.values)))[:_MOST_VALUES])
+    items: dict[str, Item] = {}
     for offered in combinations(values, 3):
         for variant in range(_QUERIES[split]):
             seed = derive(run.seed, attribute, split, offered, variant)
             draft = await run.author.write("ask/item", {**request, "values": offered, "variant": variant}, ItemDraft, seed)
             options = [ItemOption(text=text, value=value) for text, value in zip(draft.answers, offered, strict=True)]
-            items.append(
-                Item(
-                    item_id=f"i{digest(split, attribute, draft.query, *offered, size=5)}",
-                    split=split,
-                    attribute=attribute,
-                    text=draft.query,
-                    options=(*options, ItemOption(text=draft.no_assumption, value=None)),
-                )
-            )
-    return items
+            item_id = f"i{digest(split, attribute, draft.query, *offered, size=5)}"
+            all_options = (*options, ItemOption(text=draft.no_assumption, value=None))
+            items[item_id] = Item(item_id=item_id, split=split, attribute=attribute, text=draft.query, options=all_options)
+    return list(items.values())

@@ -78,7 +78,7 @@ def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: Mapping
         {
             "dataset": run.config.dataset.model_dump(),
             "key": publish_key(run, upstream),
-            "config": _without_folders(run.config.model_dump(mode="json")),
+            "config": run.config.public(),
             "config_identity": run.config.identity(),
             "author": run.author.id,
             "tokenizer": run.tokens.id,
@@ -179,16 +179,6 @@ def _card(run: Run, rows: Mapping[str, Mapping[Split, int]]) -> str:
         licence_note=f"Licence of the seeds: {licence}." if licence else "The seeds' licence was not stated (seeds.license).",
         canary=f"subtext-canary-{digest('canary', run.config.dataset.name, run.config.dataset.version, run.seed, size=16)}",
     )
-
-
-def _without_folders(config: dict[str, object]) -> dict[str, object]:
-    """The config without the folders of this machine: files keep their names only."""
-    clean: dict[str, object] = json.loads(json.dumps(config))
-    for section, key in (("seeds", "path"), ("seeds", "splits_from"), ("assemble", "tokenizer")):
-        fields = clean[section]
-        if isinstance(fields, dict) and isinstance(fields[key], str):
-            fields[key] = Path(fields[key]).name
-    return clean
 
 
 def _git_revision() -> str | None:

@@ -4,9 +4,9 @@ Identity and split come from a hash of the text, so neither moves when seeds are
 seed moved to it, and where an earlier version's `splits.parquet` is given, its word counts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import count, islice
+from itertools import chain, count, islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,6 +27,8 @@ from text.neardup import Limits, find_duplicates
 STAGE = "seeds"
 VERSION = 1
 SHARES: dict[Split, float] = {"train": 0.72, "validation": 0.08, "test": 0.2}
+_MOST_COPIES = 100
+"""The most personas that a seed can have had in an earlier version."""
 BUILTIN_LICENSE = "Apache-2.0"
 
 
@@ -70,8 +72,8 @@ def _produce(run: Run) -> Produced:
         Seed(seed_id=seed_id(line.text), text=" ".join(line.text.split()), source=name, license=licence, split=split)
         for line, split in zip(kept, splits, strict=True)
     ]
-    chosen, rest = _draw(run, seeds)
-    rejects += duplicates + [_reject(seed.seed_id, "not_drawn", "beyond seeds.limit") for seed in rest]
+    chosen, rest = _draw(run, seeds, config.limit if config.path else config.builtin_count)
+    rejects += duplicates + [_reject(seed.seed_id, "not_drawn", "beyond the number of seeds asked for") for seed in rest]
     chosen.sort(key=lambda seed: seed.seed_id)
     return Produced(chosen, Seed, rejects, {"seed": len(lines)}, {"seed": len(chosen)})
 
@@ -110,11 +112,12 @@ def hashed_split(text: str) -> Split:
 def _splits(texts: Sequence[str], config: SeedsConfig) -> list[Split]:
     """The split of each text."""
     earlier = _earlier_splits(config.splits_from) if config.splits_from else {}
-    splits = [earlier.get(persona_id(text, 0)) or hashed_split(text) for text in texts]
+    known = [next((earlier[name] for copy in range(_MOST_COPIES) if (name := persona_id(text, copy)) in earlier), None) for text in texts]
+    splits = [split or hashed_split(text) for split, text in zip(known, texts, strict=True)]
     for missing in SPLITS:
         if len(texts) >= len(SPLITS) and missing not in splits:
             fullest = max(SPLITS, key=splits.count)
-            movable = [i for i, split in enumerate(splits) if split == fullest and persona_id(texts[i], 0) not in earlier]
+            movable = [i for i, split in enumerate(splits) if split == fullest and known[i] is None]
             if movable:
                 splits[min(movable, key=lambda i: digest("moved", normalise(texts[i])))] = missing
     return splits
@@ -128,9 +131,8 @@ def _earlier_splits(path: str) -> dict[str, Split]:
     return {str(row["persona_id"]): row["split"] for row in table.to_pylist()}
 
 
-def _draw(run: Run, seeds: Sequence[Seed]) -> tuple[list[Seed], list[Seed]]:
-    """At most `seeds.limit` seeds, spread over the splits by their shares; the others."""
-    limit = run.config.seeds.limit
+def _draw(run: Run, seeds: Sequence[Seed], limit: int | None) -> tuple[list[Seed], list[Seed]]:
+    """At most `limit` seeds, spread over the splits by their shares; the others."""
     if limit is None or limit >= len(seeds):
         return list(seeds), []
     order = sorted(seeds, key=lambda seed: digest("draw", run.seed, seed.seed_id))
@@ -149,18 +151,30 @@ def split_quotas(total: int) -> dict[Split, int]:
 
 
 def _builtin(total: int, run_seed: int) -> list[Line]:
-    """`total` builtin seeds, spread over the splits: hand-written one-liners first, composed ones when those are used up."""
-    quotas = split_quotas(total)
-    chosen: dict[Split, list[str]] = {split: [] for split in SPLITS}
+    """`total` builtin seeds, spread over the splits: hand-written one-liners, and where those are used up, composed ones.
+
+    Of composed ones a few in a thousand are near duplicates, so a few more are given for the draw to choose from.
+    """
     one_liners = sorted(load_people().one_liners, key=lambda text: digest("draw", run_seed, text))
-    for text in (*one_liners, *islice(composed_seeds(run_seed), 40 * total + 1000)):
-        split = hashed_split(text)
-        if len(chosen[split]) < quotas[split]:
-            chosen[split].append(text)
-    texts = [text for split in SPLITS for text in chosen[split]]
+    texts = _by_quota(one_liners, split_quotas(total))
+    if len(texts) < total:
+        wanted = total + total // 50 + 2
+        texts = _by_quota(chain(one_liners, islice(composed_seeds(run_seed), 40 * total + 1000)), split_quotas(wanted))
     if len(texts) < total:
         raise SubtextError(f"the builtin lists give only {len(texts)} of {total} seeds")
     return [Line(number, text, "") for number, text in enumerate(texts, start=1)]
+
+
+def _by_quota(texts: Iterable[str], quotas: Mapping[Split, int]) -> list[str]:
+    """The first texts of each split, as many as its quota."""
+    chosen: dict[Split, list[str]] = {split: [] for split in SPLITS}
+    for text in texts:
+        split = hashed_split(text)
+        if len(chosen[split]) < quotas[split]:
+            chosen[split].append(text)
+            if all(len(chosen[split]) == quotas[split] for split in SPLITS):
+                break
+    return [text for split in SPLITS for text in chosen[split]]
 
 
 def composed_seeds(run_seed: int) -> Iterator[str]:

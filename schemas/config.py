@@ -3,6 +3,7 @@
 A setting exists where two users need two values; everything else is decided in the stage that uses it.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -172,9 +173,20 @@ class Config(_Section):
             raise ValueError("assemble.budgets are whole thousands, because they name the tables (histories_32k)")
         return self
 
+    def public(self) -> dict[str, Any]:
+        """The settings as they are stored: files by their names only, so that nothing names a folder of this machine."""
+        fields = self.model_dump(mode="json")
+        for section, key in (("seeds", "path"), ("seeds", "splits_from"), ("assemble", "tokenizer")):
+            if fields[section][key]:
+                fields[section][key] = Path(fields[section][key]).name
+        return fields
+
     def identity(self) -> str:
         """Hash of every setting that may show in the run folder: all but concurrency and runner."""
-        return digest(self.model_dump_json(exclude={"run": {"concurrency", "runner"}}), size=16)
+        fields = self.public()
+        for free in ("concurrency", "runner"):
+            del fields["run"][free]
+        return digest(json.dumps(fields, sort_keys=True), size=16)
 
 
 def load_config(path: Path, settings: Sequence[str] = (), version: str | None = None) -> Config:

@@ -31,7 +31,7 @@ class Reject(Record):
     """The cause in a sentence."""
     duplicate_of: str | None = None
     similarity: float | None = None
-    """Cosine of the two texts in the full encoder, where it was rejected as a near duplicate."""
+    """Cosine of the two texts in the full encoder, where they were compared: a near duplicate, or a contradiction."""
     raw: str | None = None
     """What was refused, where it exists nowhere else: the line of a seed file, the reply of a model."""
 

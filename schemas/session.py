@@ -51,7 +51,7 @@ class Session(Record):
     """False facts that it would tempt a naive memory to store."""
     messages: tuple[Message, ...]
     evidence: tuple[Evidence, ...]
-    """Spans in user messages only; empty for noise."""
+    """Spans in user messages only: what shows the fact, or asks to forget it. Empty for noise."""
     tokens: int
     """Tokens of all message contents, by the run's tokenizer."""
 

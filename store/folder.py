@@ -143,7 +143,7 @@ def open_run(out: Path, config: Config) -> Iterator[RunFolder]:
 def _claim(folder: RunFolder, config: Config) -> None:
     """Write the config into a new folder; compare it in an old one."""
     path = folder.root / "config.json"
-    mine = {"identity": config.identity(), "config": config.model_dump(mode="json")}
+    mine = {"identity": config.identity(), "config": config.public()}
     if not path.is_file():
         write_json(path, mine)
         return

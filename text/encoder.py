@@ -14,7 +14,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +49,8 @@ def full_encode(texts: Sequence[str]) -> Vectors:
     vectors = _encode(_full_model(), windows)
     sums = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
     np.add.at(sums, np.array(owners, dtype=np.int64), vectors)
-    return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+    means: Vectors = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+    return means
 
 
 def encoder_id() -> str:
@@ -60,8 +61,8 @@ def encoder_id() -> str:
 def _encode(model: "SentenceTransformer", texts: list[str]) -> Vectors:
     if not texts:
         return np.zeros((0, STATIC_DIMS), dtype=np.float32)
-    vectors = model.encode(texts, batch_size=64, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True)
-    return cast(Vectors, vectors)
+    vectors: Any = model.encode(texts, batch_size=64, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True)
+    return np.asarray(vectors, dtype=np.float32)
 
 
 @cache

@@ -12,7 +12,7 @@ from random import Random
 
 from author.offline.bank import bank_of
 from author.offline.fill import Filler
-from author.offline.material import Exchange, NoiseFrame, Scenario, Style, Topic
+from author.offline.material import Exchange, NoiseFrame, Scenario, Style
 from schemas.drafts import SessionDraft
 from schemas.persona import Persona
 from schemas.session import Message
@@ -32,11 +32,12 @@ class Voice:
 
     style: Style
 
-    def request(self, chance: Random, text: str) -> str:
-        """A request in this style, with how such a person starts and ends."""
+    def request(self, chance: Random, text: str, about_text: bool = False) -> str:
+        """A request in this style, with how such a person starts and ends; `about_text`: it asks for a text to be reworked."""
+        closers = (*self.style.closers, *self.style.text_closers) if about_text else self.style.closers
         if self.style.exclaims and text.endswith("."):
             text = text[:-1] + "!"
-        opener, closer = chance.choice(self.style.openers), chance.choice(self.style.closers)
+        opener, closer = chance.choice(self.style.openers), chance.choice(closers)
         return " ".join(part for part in (opener, self.say(text), closer) if part)
 
     def say(self, text: str) -> str:
@@ -60,26 +61,16 @@ class Composer:
 
     def passing_remark(self, scenario_name: str, cue: str, lead: str = "") -> SessionDraft:
         """Tool use in which the user drops `cue` (a bank text); `lead` goes before it."""
-        scenario = self._bank.scenarios[scenario_name]
-        topic = self._chance.choice(scenario.topics)
-        self._fill.lists(topic.lists)
-        spoken = scenario_name in _SPOKEN
+        scenario, spoken = self._bank.scenarios[scenario_name], scenario_name in _SPOKEN
         remark = self._fill(f"{lead} {cue}".strip())
-        said = self._voice.say(remark) if spoken else remark
-        user = self._request(scenario, topic, said, spoken)
-        reply = self._reply(scenario, topic, remark)
-        turns = [user, reply, *self._exchange(scenario.followups)]
-        return SessionDraft(messages=_messages(turns), quotes=(said,))
+        turns = [*self._conversation(scenario, remark, spoken), *self._exchange(scenario.followups)]
+        return SessionDraft(messages=_messages(turns), quotes=(self._voice.say(remark) if spoken else remark,))
 
     def errand_then(self, scenario_name: str, last_ask: str, last_answer: str) -> SessionDraft:
         """Tool use that says nothing, then an exchange of its own. Quotes what the user says last."""
-        scenario = self._bank.scenarios[scenario_name]
-        topic = self._chance.choice(scenario.topics)
-        self._fill.lists(topic.lists)
-        user = self._request(scenario, topic, "", scenario_name in _SPOKEN)
-        reply = self._reply(scenario, topic, "")
+        turns = self._conversation(self._bank.scenarios[scenario_name], "", scenario_name in _SPOKEN)
         said = self._voice.say(self._fill(last_ask))
-        return SessionDraft(messages=_messages([user, reply, said, self._fill(last_answer)]), quotes=(said,))
+        return SessionDraft(messages=_messages([*turns, said, self._fill(last_answer)]), quotes=(said,))
 
     def framed(self, frames: Sequence[NoiseFrame]) -> SessionDraft:
         """A whole conversation around a trap, its words given to the constructor."""
@@ -106,30 +97,33 @@ class Composer:
             turns += [self._voice.say(self._fill(follow.user)), self._fill(follow.assistant)]
         return SessionDraft(messages=_messages(turns))
 
-    def _request(self, scenario: Scenario, topic: Topic, remark: str, spoken: bool) -> str:
-        ask = self._voice.request(self._chance, self._fill(self._chance.choice(scenario.asks)))
-        body = self._body(scenario, topic, remark, spoken)
-        material = f"\n\n{self._fill(self._chance.choice(topic.material))}" if topic.material else ""
-        return f"{ask}\n\n{body}{material}"
-
-    def _body(self, scenario: Scenario, topic: Topic, remark: str, spoken: bool) -> str:
-        moves = [self._fill(self._chance.choice(move)) for move in (topic.opening, topic.middle, topic.closing)]
+    def _conversation(self, scenario: Scenario, remark: str, spoken: bool) -> tuple[str, str]:
+        """The user's request, with `remark` in it as the user's voice has it, and the assistant's reply."""
+        topic = self._chance.choice(scenario.topics)
+        self._fill.lists(topic.lists)
+        ends = tuple(self._fill(self._chance.choice(lines)) if lines else "" for lines in (scenario.greetings, scenario.signoffs))
+        ask = self._voice.request(self._chance, self._fill(self._chance.choice(scenario.asks)), scenario.reply == "polish")
+        wordings = [self._chance.sample(move, 2) for move in (topic.opening, topic.middle, topic.closing)]
+        mine = [self._fill(first) for first, _ in wordings]
+        said = self._voice.say(remark) if spoken else remark
         if spoken:
-            moves = [self._voice.say(move) for move in moves]
-        bridge = self._fill(self._chance.choice(scenario.bridges)) if remark else ""
-        if remark:
-            bridge = self._voice.say(bridge) if spoken else bridge
-        aside = f"{bridge} {remark}".strip()
-        ends = [self._fill(self._chance.choice(lines)) if lines else "" for lines in (scenario.greetings, scenario.signoffs)]
-        paragraphs = [ends[0], f"{moves[0]} {moves[1]}", aside, moves[2], ends[1]]
-        return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
-
-    def _reply(self, scenario: Scenario, topic: Topic, remark: str) -> str:
+            mine = [self._voice.say(move) for move in mine]
+        material = f"\n\n{self._fill(self._chance.choice(topic.material)).rstrip()}" if topic.material else ""
+        request = f"{ask}\n\n{self._text(scenario, mine, said, ends)}{material}"
         lead, note = self._fill(self._chance.choice(scenario.answers)), self._fill(self._chance.choice(scenario.notes))
         if scenario.reply == "polish":
-            return f"{lead}\n\n{self._body(scenario, topic, remark, spoken=False)}\n\n{note}"
+            theirs = [self._fill(second) for _, second in wordings]
+            return request, f"{lead}\n\n{self._text(scenario, theirs, remark, ends)}\n\n{note}"
         chosen = sorted(self._chance.sample(range(len(topic.advice)), 3))
-        return "\n\n".join([lead, *(self._fill(topic.advice[index]) for index in chosen), note])
+        return request, "\n\n".join([lead, *(self._fill(topic.advice[index]) for index in chosen), note])
+
+    def _text(self, scenario: Scenario, moves: Sequence[str], remark: str, ends: Sequence[str]) -> str:
+        """The three moves with the remark before the last, between a greeting and a sign-off."""
+        opening, middle, closing = moves
+        joint = " " if opening[-1:] in ".!?\"')" else "\n"
+        bridge = self._fill(self._chance.choice(scenario.bridges)) if remark else ""
+        paragraphs = [ends[0], f"{opening}{joint}{middle}", f"{bridge} {remark}".strip(), closing, ends[1]]
+        return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
     def _exchange(self, followups: Sequence[Exchange]) -> list[str]:
         if self._chance.random() >= _FOLLOWUP_SHARE:

@@ -286,6 +286,8 @@ class Style(_Strict):
     """Said before the request; may be empty."""
     closers: tuple[str, ...] = Field(min_length=3)
     """Said after it; may be empty."""
+    text_closers: tuple[str, ...]
+    """Further ones that make sense only where a text is to be reworked."""
     lowercase: bool = False
     exclaims: bool = False
     """Ends requests with an exclamation mark."""

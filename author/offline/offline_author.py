@@ -104,7 +104,7 @@ def _change(variables: Mapping[str, Any], chance: Random) -> FactDraft:
     attribute, entry = load_bank().attributes[fact.attribute], load_bank().catalogue[fact.attribute]
     tags = tags_of(variables["persona"].model_dump(), load_people())
     value = chance.choice([value for value in attribute.values if value.label != fact.value])
-    reason = chance.choice(attribute.reasons) if attribute.reasons else None
+    reason = Composer(variables["persona"], chance).words(chance.choice(attribute.reasons)) if attribute.reasons else None
     return _draft(fact.attribute, value, expectation(value, entry.nature, tags), reason)
 
 

@@ -1,0 +1,94 @@
+"""The pipeline on a real Prefect server: a task is a shard, artifacts are left, a failing run shows its reason."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.runs import REPO, TINY_SETTINGS, hashes, subtext
+
+
+def call(api: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    """Ask the server's HTTP API."""
+    request = urllib.request.Request(
+        f"{api}{path}", data=json.dumps(body or {}).encode(), headers={"Content-Type": "application/json"}, method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        return json.load(reply)
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prefect server on loopback, with a database of its own."""
+    home = tmp_path_factory.mktemp("prefect")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, "PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"},
+    )  # fmt: skip
+    url = f"http://127.0.0.1:{port}/api"
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(f"{url}/health", timeout=2).close()
+            break
+        except OSError:
+            time.sleep(0.5)
+    yield url
+    server.terminate()
+    server.wait()
+
+
+def run_on(api: str, out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    config = str(REPO / "configs" / "demo.yaml")
+    return subtext("run", config, *TINY_SETTINGS, "--out", str(out), *arguments, PREFECT_API_URL=api)
+
+
+def test_a_run_on_prefect(api: str, tmp_path: Path, published: Path) -> None:
+    done = run_on(api, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    root = tmp_path / "tiny" / "0.1.0"
+    assert hashes(root / "data") == hashes(published / "data")
+    (flow_run,) = call(api, "/flow_runs/filter")
+    assert flow_run["state_type"] == "COMPLETED"
+    tasks = call(api, "/task_runs/filter", {"flow_runs": {"id": {"any_": [flow_run["id"]]}}, "limit": 200})
+    assert len(tasks) == len(list(root.glob("stages/*/part-*.json")))
+    assert {task["state_type"] for task in tasks} == {"COMPLETED"}
+    artifacts = {artifact["key"]: artifact for artifact in call(api, "/artifacts/filter")}
+    assert set(artifacts) == {"subtext-progress", "subtext-counts", "subtext-summary"}
+    rows = json.loads(artifacts["subtext-counts"]["data"])
+    assert all(row["requested"] == row["kept"] + row["rejected"] for row in rows)
+    assert "| assemble | question |" in artifacts["subtext-summary"]["data"]
+
+
+def test_a_failing_run_shows_its_reason(api: str, tmp_path: Path) -> None:
+    seeds = tmp_path / "seeds.jsonl"
+    seeds.write_text('{"persona": "a nurse"}\n{"persona": \n', encoding="utf-8")
+    done = run_on(api, tmp_path, "--set", f"seeds.path={seeds}", "--version", "bad")
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith(f"subtext: {seeds}: line 2: not JSON")
+    assert "Traceback" not in done.stderr
+    failed = call(api, "/flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["FAILED"]}}}})
+    assert "line 2: not JSON" in failed[0]["state"]["message"]
+
+
+def test_one_stage_runs_on_its_own(api: str, tmp_path: Path) -> None:
+    done = run_on(api, tmp_path, "--until", "expand")
+    assert done.returncode == 0, done.stderr
+    root = tmp_path / "tiny" / "0.1.0"
+    assert sorted(path.name for path in (root / "stages").iterdir()) == ["expand", "seeds"]
+    assert not (root / "data").exists()
+    names = {run["flow_id"] for run in call(api, "/flow_runs/filter")}
+    flows = {flow["name"] for flow in call(api, "/flows/filter") if flow["id"] in names}
+    assert "subtext-expand" in flows
