@@ -17,7 +17,8 @@ check: .venv/.installed-dev
 
 # What takes longer than a test should: the small config's time and memory, kills at random moments, the bank's breadth.
 verify: .venv/.installed-dev
-	$(BIN)/python -m pytest -m slow --durations=0 -s
+	$(BIN)/python -m pytest -m slow --durations=0
+	cat .verify/*.json
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Subtext needs Python 3.11 or newer; set PYTHON=")'

@@ -3,6 +3,7 @@
 import ast
 import operator
 import random
+import re
 from collections.abc import Mapping
 from functools import cache
 from threading import Lock
@@ -107,17 +108,17 @@ class Filler:
         return self
 
     def __call__(self, text: str) -> str:
-        """`text` with every slot filled; a slot that opens a sentence is capitalised."""
-        pieces: list[str] = []
-        end = 0
+        """`text` with every slot filled; a slot that opens a sentence is capitalised, an article before it agrees with it."""
+        filled, end = "", 0
         for match in SLOT.finditer(text):
-            pieces.append(text[end : match.start()])
+            filled += text[end : match.start()]
             value = self._value(match[1])
-            before = "".join(pieces).rstrip(" \"'")
-            opens = not before or before[-1] in ".!?\n"
-            pieces.append(value[:1].upper() + value[1:] if opens and value[:1].islower() and "\n    " not in text else value)
+            before = filled.rstrip(" \"'")
+            if value[:1].islower() and "```" not in text and (not before or before[-1] in ".!?\n"):
+                value = value[0].upper() + value[1:]
+            filled = _with_article(filled, value) + value
             end = match.end()
-        return "".join((*pieces, text[end:]))
+        return filled + text[end:]
 
     def _value(self, slot: str) -> str:
         if slot not in self._values:
@@ -140,6 +141,15 @@ class Filler:
         if slot in simple:
             return {slot: chance.choice(simple[slot])}
         return {**personal_data(chance, self._values["me_full"]), **self._values}
+
+
+_ARTICLE = re.compile(r"(?:^|(?<=\s))([Aa])n? $")
+_LIKE_A_VOWEL = re.compile(r"(?:[aeio]|u(?!ni|se|ti))(?!u|ne\b|nce\b)", re.IGNORECASE)
+
+
+def _with_article(before: str, word: str) -> str:
+    """`before`, where it ends in `a` or `an`, with the one that suits `word`."""
+    return _ARTICLE.sub(lambda found: f"{found[1]}{'n' if _LIKE_A_VOWEL.match(word) else ''} ", before)
 
 
 _OPERATIONS = {

@@ -34,10 +34,12 @@ class Voice:
 
     def request(self, chance: Random, text: str, about_text: bool = False) -> str:
         """A request in this style, with how such a person starts and ends; `about_text`: it asks for a text to be reworked."""
-        closers = (*self.style.closers, *self.style.text_closers) if about_text else self.style.closers
+        if text[-1] not in ".!?:,":
+            text += "."
         if self.style.exclaims and text.endswith("."):
             text = text[:-1] + "!"
-        opener, closer = chance.choice(self.style.openers), chance.choice(closers)
+        closers = (*self.style.closers, *self.style.text_closers) if about_text else self.style.closers
+        opener, closer = chance.choice(self.style.openers), "" if text.endswith(":") else chance.choice(closers)
         return " ".join(part for part in (opener, self.say(text), closer) if part)
 
     def say(self, text: str) -> str:

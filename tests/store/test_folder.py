@@ -205,7 +205,6 @@ def test_a_file_in_the_place_of_the_version_is_told_with_a_way_out(tmp_path: Pat
         pass
 
 
-@pytest.mark.xfail(strict=True, reason="config.json keeps the config as it was given, with the folders of this machine")
 def test_the_run_folder_holds_no_absolute_path(tmp_path: Path) -> None:
     with open_run(tmp_path, config(seeds={"path": "/home/alice/seeds.jsonl"})) as folder:
         assert "/home/alice" not in (folder.root / "config.json").read_text(encoding="utf-8")
