@@ -161,42 +161,34 @@ def trap_kind(trap: Fact) -> NoiseKind:
 
 
 async def _traps(run: Run, persona: Persona, facts: Sequence[Fact]) -> list[Fact]:
-    """False facts for the noise to tempt with: half about attributes that the user holds with another value, half about others."""
+    """False facts for the noise to tempt with, one for each planned session of a kind that lays a trap."""
     name = persona.persona_id
     kinds = [kind for kind in _TRAP_KINDS for _ in range(run.config.distract.noise.get(kind, 0))]
     if not kinds:
         return []
-    chance = rng(run.seed, name, "traps")
-    life = life_of(run.seed, name, run.config.expand.months)
-    held = [fact for fact in facts if fact.supersedes is None and fact.valid_until is None]
-    against = chance.sample(held, min(len(held), len(kinds) // 2))
-    away = await run.author.write(
-        "expand/facts",
-        {
-            "persona": persona,
-            "count": 0,
-            "kinds": {"neutral": 1.0},
-            "avoid": {fact.attribute for fact in facts},
-            "reserve": 40 * len(kinds),
-        },
-        FactsDraft,
-        derive(run.seed, name, "away"),
-    )
-    others = {draft.attribute: draft for draft in away.facts}
-    drafts = [
-        await run.author.write("expand/change", {"fact": fact, "persona": persona}, FactDraft, derive(run.seed, fact.fact_id, "trap"))
-        for fact in against
-    ]
-    drafts += list(others.values())[: len(kinds) - len(drafts)]
-    others_names = await run.author.write(
-        "expand/names", {"persona": persona, "count": len(kinds)}, ValuesDraft, derive(run.seed, name, "names")
-    )
+    since = life_of(run.seed, name, run.config.expand.months).start.date()
+    drafts = await _false_drafts(run, persona, facts, len(kinds))
+    request = {"persona": persona, "count": len(kinds)}
+    names = await run.author.write("expand/names", request, ValuesDraft, derive(run.seed, name, "names"))
     traps = []
-    for number, (kind, draft) in enumerate(zip(chance.sample(kinds, len(kinds)), drafts, strict=False)):
-        owner = others_names.values[number] if kind in ("third_person", "quoted", "fiction") else "self"
-        trap_id = f"{name}/t{number:02d}-{kind}"
-        traps.append(_fact(persona, trap_id, draft, life.start.date(), owner=owner, status="trap"))
+    for number, (kind, draft) in enumerate(zip(rng(run.seed, name, "trap kinds").sample(kinds, len(kinds)), drafts, strict=False)):
+        owner = names.values[number] if kind in ("third_person", "quoted", "fiction") else "self"
+        traps.append(_fact(persona, f"{name}/t{number:02d}-{kind}", draft, since, owner=owner, status="trap"))
     return traps
+
+
+async def _false_drafts(run: Run, persona: Persona, facts: Sequence[Fact], count: int) -> list[FactDraft]:
+    """Half contradict what the user holds, half are about other attributes. Secrets are nobody's small talk: none of those."""
+    name, secret = persona.persona_id, {entry.attribute for entry in load_catalogue().values() if entry.nature == "sensitive"}
+    held = [fact for fact in facts if fact.supersedes is None and fact.valid_until is None and fact.attribute not in secret]
+    against = [
+        await run.author.write("expand/change", {"fact": fact, "persona": persona}, FactDraft, derive(run.seed, fact.fact_id, "trap"))
+        for fact in rng(run.seed, name, "against").sample(held, min(len(held), count // 2))
+    ]
+    avoid = secret | {fact.attribute for fact in facts}
+    request = {"persona": persona, "count": 0, "kinds": {"neutral": 1.0}, "avoid": avoid, "reserve": 40 * count}
+    away = await run.author.write("expand/facts", request, FactsDraft, derive(run.seed, name, "away"))
+    return against + list({draft.attribute: draft for draft in away.facts}.values())[: count - len(against)]
 
 
 def _fact(persona: Persona, fact_id: str, draft: FactDraft, since: date, **more: object) -> Fact:

@@ -44,7 +44,8 @@ def is_published(run: Run, upstream: Sequence[Receipt]) -> bool:
     try:
         manifest = json.loads(run.folder.manifest.read_text(encoding="utf-8"))
         files: Mapping[str, str] = manifest["files"]
-        whole = all(file_hash(run.folder.root / name) == content for name, content in files.items())
+        whole = all((run.folder.root / name).is_file() for name in ("README.md", "catalog.duckdb", "summary.json"))
+        whole = whole and all(file_hash(run.folder.root / name) == content for name, content in files.items())
     except (OSError, ValueError, KeyError):
         return False
     return whole and manifest["key"] == publish_key(run, upstream)

@@ -36,13 +36,23 @@ def seeds_all(run: Run) -> Receipt:
     """Make (or find) the one part of this stage."""
     config = run.config.seeds
     path = Path(config.path) if config.path else None
-    source: object = load_people().one_liners if path is None else file_hash(path) if path.is_file() else config.path
+    source: object = load_people().one_liners if path is None else _content(path)
     splits = file_hash(Path(config.splits_from)) if config.splits_from and Path(config.splits_from).is_file() else None
     inputs = (
         VERSION, run.seed, run.author.id, encoder_id(), run.config.dedup.model_dump_json(), splits, source,
         config.model_dump_json(exclude={"personas_per_seed", "splits_from", "path"}),
     )  # fmt: skip
     return ensure_part(run.folder, STAGE, 0, inputs, partial(_produce, run))
+
+
+def _content(path: Path) -> object:
+    """What stands for a seed source in the part's key: its bytes; of a dataset elsewhere, its name."""
+    if path.is_dir():
+        return [(file.relative_to(path).as_posix(), file_hash(file)) for file in sorted(path.rglob("*")) if file.is_file()]
+    try:
+        return file_hash(path) if path.is_file() else str(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the seeds ({error.strerror})") from error
 
 
 def read_shards(run: Run) -> list[tuple[Start, ...]]:
@@ -112,14 +122,14 @@ def hashed_split(text: str) -> Split:
 def _splits(texts: Sequence[str], config: SeedsConfig) -> list[Split]:
     """The split of each text."""
     earlier = _earlier_splits(config.splits_from) if config.splits_from else {}
-    known = [next((earlier[name] for copy in range(_MOST_COPIES) if (name := persona_id(text, copy)) in earlier), None) for text in texts]
+    names = [[persona_id(text, copy) for copy in range(_MOST_COPIES)] if earlier else [] for text in texts]
+    known = [next((earlier[name] for name in copies if name in earlier), None) for copies in names]
     splits = [split or hashed_split(text) for split, text in zip(known, texts, strict=True)]
     for missing in SPLITS:
         if len(texts) >= len(SPLITS) and missing not in splits:
-            fullest = max(SPLITS, key=splits.count)
-            movable = [i for i, split in enumerate(splits) if split == fullest and known[i] is None]
-            if movable:
-                splits[min(movable, key=lambda i: digest("moved", normalise(texts[i])))] = missing
+            spare = [i for i, split in enumerate(splits) if known[i] is None and splits.count(split) > 1]
+            if spare:
+                splits[min(spare, key=lambda i: (-splits.count(splits[i]), digest("moved", normalise(texts[i]))))] = missing
     return splits
 
 
@@ -128,7 +138,10 @@ def _earlier_splits(path: str) -> dict[str, Split]:
         table = pq.read_table(path, columns=["persona_id", "split"])
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: seeds.splits_from must be a splits.parquet of an earlier version ({error})") from error
-    return {str(row["persona_id"]): row["split"] for row in table.to_pylist()}
+    splits = {str(row["persona_id"]): row["split"] for row in table.to_pylist()}
+    if strange := set(splits.values()) - set(SPLITS):
+        raise InputError(f"{path}: seeds.splits_from: {', '.join(map(str, strange))} is no split; they are {', '.join(SPLITS)}")
+    return splits
 
 
 def _draw(run: Run, seeds: Sequence[Seed], limit: int | None) -> tuple[list[Seed], list[Seed]]:
@@ -138,8 +151,10 @@ def _draw(run: Run, seeds: Sequence[Seed], limit: int | None) -> tuple[list[Seed
     order = sorted(seeds, key=lambda seed: digest("draw", run.seed, seed.seed_id))
     quotas = split_quotas(limit)
     chosen = [seed for split in SPLITS for seed in [s for s in order if s.split == split][: quotas[split]]]
-    chosen += [seed for seed in order if seed not in set(chosen)][: limit - len(chosen)]
-    return chosen, [seed for seed in seeds if seed not in set(chosen)]
+    taken = {seed.seed_id for seed in chosen}
+    chosen += [seed for seed in order if seed.seed_id not in taken][: limit - len(chosen)]
+    taken = {seed.seed_id for seed in chosen}
+    return chosen, [seed for seed in seeds if seed.seed_id not in taken]
 
 
 def split_quotas(total: int) -> dict[Split, int]:

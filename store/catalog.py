@@ -1,6 +1,8 @@
 """DuckDB over a run folder: a catalog of views with relative paths, so that the folder can be moved, and read-only questions to it."""
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,25 +17,25 @@ def write_catalog(folder: RunFolder) -> None:
     with disk_errors(folder.root / "catalog.duckdb"), writing(folder.root / "catalog.duckdb") as beside:
         beside.unlink(missing_ok=True)
         try:
-            with duckdb.connect(str(beside)) as connection:
-                connection.execute("SET file_search_path = ?", [str(folder.root)])
-                for name, query in _views(folder).items():
-                    connection.execute(f'CREATE VIEW "{name}" AS {query}')
+            with _plain_path(folder.root) as place, duckdb.connect(str(beside)) as connection:
+                connection.execute("SET file_search_path = ?", [place])
+                _create_views(connection, folder, "")
         except duckdb.Error as error:
             raise SubtextError(f"cannot write {folder.root / 'catalog.duckdb'}: {str(error).splitlines()[0]}") from error
 
 
-def _views(folder: RunFolder) -> dict[str, str]:
-    views: dict[str, str] = {}  # all names below are ours, none a user's
+def _create_views(connection: duckdb.DuckDBPyConnection, folder: RunFolder, base: str) -> None:
+    """The views over `folder`, their files below `base` (empty: relative). All names in them are ours, none a user's."""
+    views: dict[str, str] = {}
     for path in sorted(folder.data.iterdir()):
         split = "" if path.name == "personas" else ", split_part(parse_filename(filename), '-', 1) AS split"
-        views[path.name] = f"SELECT * EXCLUDE (filename){split} FROM read_parquet('data/{path.name}/*.parquet', filename = true)"
+        views[path.name] = f"SELECT * EXCLUDE (filename){split} FROM read_parquet('{base}data/{path.name}/*.parquet', filename = true)"
     for place, prefix in (("stages", "stage"), ("rejects", "rejects")):
         for path in sorted((folder.root / place).iterdir()):
-            views[f"{prefix}_{path.name}"] = f"FROM read_parquet('{place}/{path.name}/part-*.parquet')"
-    every = " UNION ALL ".join(f"FROM {name}" for name in views if name.startswith("rejects_"))
-    views["rejects"] = every
-    return views
+            views[f"{prefix}_{path.name}"] = f"FROM read_parquet('{base}{place}/{path.name}/part-*.parquet')"
+    views["rejects"] = " UNION ALL ".join(f"FROM {name}" for name in views if name.startswith("rejects_"))
+    for name, query in views.items():
+        connection.execute(f'CREATE VIEW "{name}" AS {query}')
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +46,40 @@ class Answer:
     rows: Sequence[tuple[object, ...]]
 
 
+_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+
+
 def ask(root: Path, query: str) -> Answer:
-    """Run a read-only query on the catalog of the run folder `root`. InputError where there is none or the query is wrong."""
-    path = root / "catalog.duckdb"
-    if not path.is_file():
+    """Run one reading query on the views of the run folder `root`. It can see that folder and nothing else.
+
+    InputError where there is no finished dataset, or the query is wrong, is not one statement, or would write.
+    """
+    if not (root / "catalog.duckdb").is_file():
         raise InputError(f"{root}: no finished dataset there (no catalog.duckdb); give the folder of a version, such as output/demo/0.1.0")
     try:
-        with duckdb.connect(str(path), read_only=True) as connection:
-            connection.execute("SET file_search_path = ?", [str(root)])
-            connection.execute("SET enable_progress_bar = false")
-            result = connection.execute(query)
+        # Views of our own with whole paths, because a relative path is refused where access is limited to a folder.
+        with _plain_path(root) as place, duckdb.connect(":memory:") as connection:
+            _create_views(connection, RunFolder(root), f"{place}/")
+            connection.execute("SET allowed_directories = ?", [[f"{place}/"]])
+            connection.execute("SET enable_external_access = false")
+            statements = connection.extract_statements(query)
+            if len(statements) != 1 or statements[0].type not in _READING:
+                raise InputError("give one query that reads, such as: SELECT count(*) FROM questions")
+            result = connection.execute(statements[0])
             return Answer([column[0] for column in result.description or ()], result.fetchall())
     except duckdb.Error as error:
-        raise InputError(f"DuckDB: {str(error).strip()}") from error
+        said = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise InputError(f"DuckDB: {' '.join(said[:2])}") from error
+
+
+@contextmanager
+def _plain_path(root: Path) -> Iterator[str]:
+    """`root`, whole; where its name has characters that mean something to DuckDB (a comma, a quote, a glob), by a link without."""
+    place = str(root.resolve())
+    if not set(place) & set(",'[]*?"):
+        yield place
+        return
+    with tempfile.TemporaryDirectory() as beside:
+        link = Path(beside) / "dataset"
+        link.symlink_to(place)
+        yield str(link)

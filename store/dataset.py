@@ -58,7 +58,8 @@ class TableWriter:
         self._expected, self._written = rows, 0
         self._waiting: list[BaseModel] = []
         self._writer: pq.ParquetWriter | None = None
-        folder.mkdir(exist_ok=True)
+        with disk_errors(folder):
+            folder.mkdir(exist_ok=True)
 
     def __enter__(self) -> "TableWriter":
         return self

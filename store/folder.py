@@ -64,6 +64,7 @@ def disk_errors(path: Path) -> Iterator[None]:
             errno.EROFS: "the file system is read-only; choose another folder with --out",
             errno.EACCES: "permission denied; choose another folder with --out",
             errno.EPERM: "permission denied; choose another folder with --out",
+            errno.EEXIST: "a file is in the way; choose another folder with --out",
             errno.ENOTDIR: "a file is in the way; choose another folder with --out",
         }.get(error.errno or 0)
         if what is None:
@@ -118,26 +119,24 @@ def open_run(out: Path, config: Config) -> Iterator[RunFolder]:
     folder = RunFolder(out / config.dataset.name / config.dataset.version)
     with disk_errors(folder.root):
         folder.root.mkdir(parents=True, exist_ok=True)
-        lock = (folder.root / ".lock").open("a+", encoding="utf-8")
-    with lock:
+        lock = os.open(folder.root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            lock.seek(0)
-            raise SubtextError(
-                f"{folder.root} is in use by {lock.read().strip() or 'another run'}; wait for it, or choose another --version"
-            ) from error
-        with disk_errors(folder.root):
-            lock.seek(0)
-            lock.truncate()
-            lock.write(f"process {os.getpid()}")
-            lock.flush()
+            holder = os.pread(lock, 100, 0).decode() or "another run"
+            raise SubtextError(f"{folder.root} is in use by {holder}; wait for it, or choose another --version") from error
+        with disk_errors(folder.root / ".lock"):
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"process {os.getpid()}".encode(), 0)
         _claim(folder, config)
         try:
             yield folder
         finally:
             with suppress(OSError):
-                lock.truncate(0)
+                os.ftruncate(lock, 0)
+    finally:
+        os.close(lock)
 
 
 def _claim(folder: RunFolder, config: Config) -> None:
@@ -147,7 +146,10 @@ def _claim(folder: RunFolder, config: Config) -> None:
     if not path.is_file():
         write_json(path, mine)
         return
-    theirs = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        theirs = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SubtextError(f"{path} is damaged; delete it and run again (finished parts are kept)") from error
     if theirs["identity"] == mine["identity"]:
         return
     differing = sorted(_flat(mine["config"]) ^ _flat(theirs["config"]))

@@ -48,7 +48,9 @@ class Produced:
     def counts(self) -> dict[RecordType, Count]:
         """The counts by record type. Raises SubtextError if a record is unaccounted for, which is a defect in the stage."""
         counts: dict[RecordType, Count] = {}
-        for kind, requested in self.requested.items():
+        found = {*self.requested, *self.kept, *(reject.record_type for reject in self.rejects)}
+        for kind in sorted(found):
+            requested = self.requested.get(kind, 0)
             rejected = sum(reject.record_type == kind for reject in self.rejects)
             kept = self.kept.get(kind, 0)
             if requested != kept + rejected:
@@ -112,7 +114,7 @@ def _valid_receipt(folder: RunFolder, stage: str, index: int, key: str) -> Recei
         if receipt.key != key or receipt.content != file_hash(folder.part(stage, index)):
             return None
         return receipt if receipt.rejects == file_hash(folder.rejects(stage, index)) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # no receipt, or not a readable one: the part does not count
 
 
@@ -122,9 +124,9 @@ def read_part(folder: RunFolder, stage: str, index: int, row_type: type[RecordT]
 
 
 def drop_surplus(folder: RunFolder, stage: str, keep: int) -> None:
-    """Remove parts from an earlier, larger set of shards of this stage."""
-    for path in sorted((folder.root / "stages" / stage).glob("part-*.parquet")):
+    """Remove parts from an earlier, larger set of shards of this stage, and what a killed removal left of them."""
+    for path in sorted((*folder.part(stage, 0).parent.glob("part-*"), *folder.rejects(stage, 0).parent.glob("part-*"))):
         index = int(path.stem.split("-")[1])
         if index >= keep:
-            for gone in (folder.receipt(stage, index), path, folder.rejects(stage, index)):
+            for gone in (folder.receipt(stage, index), folder.part(stage, index), folder.rejects(stage, index)):
                 gone.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ that already overlap.
 import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -66,6 +66,9 @@ def find_duplicates(texts: Sequence[str], slots: Sequence[Hashable], limits: Lim
         if len(slot_members) > 1:
             for duplicate in _near(texts, slot_members, limits):
                 dropped[duplicate.index] = duplicate
+    for duplicate in exact:  # of a text that goes itself: name the one that stays
+        if (other := dropped.get(duplicate.of)) is not None:
+            dropped[duplicate.index] = replace(other, index=duplicate.index)
     return [dropped[index] for index in sorted(dropped)]
 
 

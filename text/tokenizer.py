@@ -24,7 +24,7 @@ class TokenCounter:
             raise InputError(f"assemble.tokenizer: {path} is not a tokenizer.json ({error})") from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self.id = f"{path.parent.name if name != 'minilm' else name}-{blake2b(path.read_bytes(), digest_size=6).hexdigest()}"
+        self.id = f"{name if name == 'minilm' else 'file'}-{blake2b(path.read_bytes(), digest_size=6).hexdigest()}"
         """Name and hash of the tokenizer: part of the key of every part that holds counts."""
 
     def count(self, texts: Sequence[str]) -> list[int]:

@@ -213,6 +213,14 @@ def test_an_earlier_versions_splits_are_honoured_and_new_seeds_follow_the_hash(t
     assert found == {text: earlier.get(text) or hashed_split(text) for text in TEXTS}
 
 
+def test_an_earlier_version_is_honoured_by_whichever_persona_of_a_seed_it_published(tmp_path: Path, new_run: NewRun) -> None:
+    text = next(text for text in TEXTS if hashed_split(text) == "train")
+    splits = tmp_path / "splits.parquet"
+    pq.write_table(pa.table({"persona_id": [persona_id(text, 4)], "split": ["validation"]}), splits)
+    found = splits_of(kept(new_run(path=jsonl(tmp_path / "s.jsonl", TEXTS), splits_from=str(splits))))
+    assert found == {other: "validation" if other == text else hashed_split(other) for other in TEXTS}
+
+
 def test_no_seed_of_an_earlier_version_is_moved_to_an_empty_split(tmp_path: Path, new_run: NewRun) -> None:
     splits = tmp_path / "splits.parquet"
     pq.write_table(pa.table({"persona_id": [persona_id(text, 0) for text in TEXTS[:5]], "split": ["train"] * 5}), splits)
@@ -269,9 +277,9 @@ def test_the_stage_is_done_once_and_again_when_the_file_changes(tmp_path: Path, 
 
 
 def test_personas_come_in_shards_in_order_of_their_ids_whatever_the_order_of_the_lines(tmp_path: Path, new_run: NewRun) -> None:
-    runs = [new_run(path=jsonl(tmp_path / "s.jsonl", texts), personas_per_seed=2) for texts in (TEXTS[:10], TEXTS[:10][::-1])]
-    for run in runs:
-        kept(run)
+    paths = [jsonl(tmp_path / "up.jsonl", TEXTS[:10]), jsonl(tmp_path / "down.jsonl", TEXTS[:10][::-1])]
+    runs = [new_run(path=path, source="people", personas_per_seed=2) for path in paths]
+    assert kept(runs[0]) == kept(runs[1])
     first, second = ([[start.persona_id for start in shard] for shard in read_shards(run)] for run in runs)
     assert first == second
     assert [len(shard) for shard in first] == [8, 8, 4]

@@ -97,7 +97,7 @@ def test_the_catalog_holds_no_absolute_path(built: Path) -> None:
 )
 def test_a_query_that_writes_fails_and_changes_nothing(built: Path, query: str) -> None:
     before = {name: (built / name).read_bytes() for name in everything_below(built)}
-    with pytest.raises(InputError, match="DuckDB: "):
+    with pytest.raises(InputError, match="one query that reads"):
         ask(built, query)
     assert {name: (built / name).read_bytes() for name in everything_below(built)} == before
 
@@ -115,10 +115,10 @@ def test_a_folder_without_a_catalog_is_told_to_be_no_finished_dataset(tmp_path: 
     assert str(tmp_path) in str(caught.value)
 
 
-def test_a_catalog_that_is_none_is_an_input_error(tmp_path: Path) -> None:
-    (tmp_path / "catalog.duckdb").write_bytes(b"no database" * 1000)
-    with pytest.raises(InputError, match="DuckDB: "):
-        ask(tmp_path, "SELECT 1")
+def test_a_query_sees_nothing_outside_of_the_folder(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.csv").write_text("a\n1\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"DuckDB: .*Cannot access"):
+        ask(built, f"SELECT * FROM read_csv('{tmp_path / 'secret.csv'}')")
 
 
 def test_writing_the_catalog_again_replaces_it_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -128,6 +128,14 @@ def test_writing_the_catalog_again_replaces_it_and_leaves_nothing_beside_it(tmp_
     write_catalog(folder)
     assert everything_below(tmp_path) == sorted([*before, "catalog.duckdb"])
     assert one(tmp_path, "SELECT count(*) FROM personas") == 3
+
+
+def test_what_a_killed_run_left_of_a_catalog_is_in_nobodys_way(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    (tmp_path / ".catalog.duckdb.tmp").write_bytes(b"half a catalog")
+    write_catalog(folder)
+    assert one(tmp_path, "SELECT count(*) FROM personas") == 3
+    assert not (tmp_path / ".catalog.duckdb.tmp").exists()
 
 
 def test_past_the_file_size_limit_there_is_an_error_and_no_piece_of_a_catalog(tmp_path: Path) -> None:
@@ -140,20 +148,17 @@ def test_past_the_file_size_limit_there_is_an_error_and_no_piece_of_a_catalog(tm
     assert everything_below(tmp_path) == before
 
 
-@pytest.mark.xfail(strict=True, reason="file_search_path is a list with commas")
 def test_the_views_answer_in_a_folder_with_a_comma_in_its_name(built: Path, tmp_path: Path) -> None:
     shutil.copytree(built, tmp_path / "one, two")
     assert one(tmp_path / "one, two", "SELECT count(*) FROM sessions") == 5
 
 
-@pytest.mark.xfail(strict=True, reason="read_only holds for the database alone; COPY … TO writes any file")
 def test_a_query_cannot_write_a_file(built: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError):
         ask(built, f"COPY (SELECT 1) TO '{tmp_path / 'leak.csv'}'")
     assert everything_below(tmp_path) == []
 
 
-@pytest.mark.xfail(strict=True, raises=AttributeError, reason="execute gives None where there is no statement")
 @pytest.mark.parametrize("query", ["", " ", "-- nothing"])
 def test_a_query_that_says_nothing_is_an_input_error(built: Path, query: str) -> None:
     with pytest.raises(InputError):

@@ -188,7 +188,6 @@ def test_places_of_a_shard_belong_together(tmp_path: Path) -> None:
     assert folder.receipt("ask", 3).with_suffix("") == folder.part("ask", 3).with_suffix("")
 
 
-@pytest.mark.xfail(strict=True, reason="closing the lock file writes what could not be flushed once more, outside of disk_errors")
 @pytest.mark.parametrize("limit", [0, 5])
 def test_a_disk_too_full_for_the_lock_is_told_what_to_do(tmp_path: Path, limit: int) -> None:
     code = (
@@ -198,7 +197,6 @@ def test_a_disk_too_full_for_the_lock_is_told_what_to_do(tmp_path: Path, limit: 
     assert refusal(code, tmp_path, limit).startswith("SubtextError: cannot write")
 
 
-@pytest.mark.xfail(strict=True, raises=FileExistsError, reason="disk_errors does not know EEXIST, which mkdir gives for a file")
 def test_a_file_in_the_place_of_the_version_is_told_with_a_way_out(tmp_path: Path) -> None:
     write_text(tmp_path / "d" / "0.1.0", "")
     with pytest.raises(SubtextError, match="a file is in the way"), open_run(tmp_path, config()):

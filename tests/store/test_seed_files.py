@@ -118,15 +118,15 @@ def test_a_csv_line_of_100_mb_is_a_problem_of_that_line(tmp_path: Path) -> None:
     assert bad.problem
 
 
-def test_csv_cells_give_their_texts_with_the_line_on_which_they_end(tmp_path: Path) -> None:
+def test_csv_cells_give_their_texts_with_the_line_on_which_they_begin(tmp_path: Path) -> None:
     path = written(tmp_path / "s.csv", 'id,persona\n1,A nurse\n\n2,"A baker, who\nsings ""Carmen"""\n3,Ein Koch aus Köln\n')
-    assert lines(path) == [Line(2, "A nurse", ""), Line(5, 'A baker, who\nsings "Carmen"', ""), Line(6, "Ein Koch aus Köln", "")]
+    assert lines(path) == [Line(2, "A nurse", ""), Line(4, 'A baker, who\nsings "Carmen"', ""), Line(6, "Ein Koch aus Köln", "")]
 
 
 def test_a_csv_cell_that_is_empty_missing_or_not_utf8_is_a_problem_of_its_line(tmp_path: Path) -> None:
     path = written(tmp_path / "s.csv", "id,persona\n1,\n2\n3,Bäcker\n4,A nurse\n".encode("latin-1"))
     assert [(line.number, line.problem) for line in lines(path)] == [
-        (2, "'persona' is empty"), (3, "'persona' is empty"), (4, "not UTF-8"), (5, ""),
+        (2, "'persona' is empty"), (3, "1 cells under 2 column(s); put a text with commas in quotes"), (4, "not UTF-8"), (5, ""),
     ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What the seeds stage does wrongly today: each test states what must hold, and is to be moved to `test_seeds.py` when it does."""
+"""Corners of the seeds stage: folders that change, splits that are not splits, splits that would stay empty."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -8,7 +8,6 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pydantic import ValidationError
 
 from flows.seeds import composed_seeds, hashed_split, seeds_all
 from schemas.errors import InputError
@@ -25,7 +24,6 @@ def earlier(path: Path, texts: Sequence[str], split: str) -> str:
     return str(path)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="of a folder only the name goes into the key, not what lies in it")
 def test_the_stage_is_done_again_when_a_saved_folder_changes(tmp_path: Path, new_run: NewRun) -> None:
     run = new_run(path=str(tmp_path / "saved"))
     datasets.Dataset.from_dict({"persona": TEXTS[:4]}).save_to_disk(tmp_path / "saved")
@@ -34,14 +32,12 @@ def test_the_stage_is_done_again_when_a_saved_folder_changes(tmp_path: Path, new
     assert len(kept(run)) == 5
 
 
-@pytest.mark.xfail(strict=True, raises=ValidationError, reason="the values in the column `split` are not checked when they are read")
 def test_an_earlier_split_that_there_is_not_is_an_input_error(tmp_path: Path, new_run: NewRun) -> None:
     splits = earlier(tmp_path / "splits.parquet", TEXTS[:3], "dev")
     with pytest.raises(InputError, match=r"splits\.parquet.*dev"):
         seeds_all(new_run(path=jsonl(tmp_path / "s.jsonl", TEXTS[:3]), splits_from=splits))
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="only the fullest split is looked at, and its seeds were all published")
 def test_an_empty_split_gets_a_new_seed_of_whatever_split_has_one_to_spare(tmp_path: Path, new_run: NewRun) -> None:
     tests = list(islice((text for text in composed_seeds(3) if hashed_split(text) == "test"), 2))
     splits = earlier(tmp_path / "splits.parquet", TEXTS[:5], "train")
@@ -49,9 +45,6 @@ def test_an_empty_split_gets_a_new_seed_of_whatever_split_has_one_to_spare(tmp_p
     assert {seed.split for seed in found} == set(SPLITS)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=(UnicodeEncodeError, TypeError), reason="see the same line in tests/store/test_seed_files_defects.py"
-)
 def test_with_skip_a_text_that_no_file_can_hold_is_a_rejected_row(tmp_path: Path, new_run: NewRun) -> None:
     run = new_run(path=jsonl(tmp_path / "s.jsonl", ["A nurse", "A \ud800 baker"]), on_error="skip")
     assert [seed.text for seed in kept(run)] == ["A nurse"]
