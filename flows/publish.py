@@ -7,12 +7,14 @@ and `manifest.json` last. Who sees the manifest sees a finished version.
 import json
 import platform
 import subprocess
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pyarrow as pa
@@ -62,9 +64,17 @@ def publish_key(run: Run, upstream: Sequence[Receipt]) -> str:
     return digest(VERSION, run.config.dataset.model_dump_json(), *(receipt.content for receipt in upstream), size=16)
 
 
-def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: Mapping[str, object]) -> None:
-    """Write the dataset and everything that describes it, and make it appear."""
+def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: dict[str, Any]) -> None:
+    """Write the dataset and everything that describes it, and make it appear; `summary` gets this stage's figures too."""
+    began = time.monotonic()
     sizes = _write_data(run, shards)
+    published = {kind: sum(sizes.rows[f"{kind}s"].values()) for kind in ("persona", "fact", "session", "question")}
+    summary["stages"][STAGE] = {
+        "seconds": round(time.monotonic() - began, 3),
+        "parts": len(list(run.folder.data.rglob("*.parquet"))),
+        "reused": 0,
+        "records": {kind: {"requested": rows, "kept": rows, "rejected": 0} for kind, rows in published.items()},
+    }
     splits = [(persona, split) for split in SPLITS for persona in sizes.personas[split]]
     write_table(
         run.folder.root / "splits.parquet",
@@ -73,7 +83,7 @@ def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: Mapping
     write_catalog(run.folder)
     write_json(run.folder.root / "summary.json", summary)
     write_text(run.folder.root / "README.md", _card(run, sizes.rows))
-    published = [run.folder.root / "splits.parquet", *sorted(run.folder.data.rglob("*.parquet"))]
+    files = [run.folder.root / "splits.parquet", *sorted(run.folder.data.rglob("*.parquet"))]
     write_json(
         run.folder.manifest,
         {
@@ -91,7 +101,7 @@ def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: Mapping
             "counts": {table: dict(rows) for table, rows in sizes.rows.items()},
             "tokens": summary["tokens"],
             "cost_usd": summary["cost_usd"],
-            "files": {path.relative_to(run.folder.root).as_posix(): file_hash(path) for path in published},
+            "files": {path.relative_to(run.folder.root).as_posix(): file_hash(path) for path in files},
         },
     )
 

@@ -5,15 +5,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from schemas.errors import InputError, SubtextError
 from store.folder import RunFolder, disk_errors, writing
 
+if TYPE_CHECKING:
+    import duckdb  # imported where it is used: a run that fails before it gets here would end with duckdb's complaints of leaks
+
 
 def write_catalog(folder: RunFolder) -> None:
     """Make `catalog.duckdb`: one view per published config (with its split), one per stage and per stage's rejects."""
+    import duckdb
+
     with disk_errors(folder.root / "catalog.duckdb"), writing(folder.root / "catalog.duckdb") as beside:
         beside.unlink(missing_ok=True)
         try:
@@ -24,7 +28,7 @@ def write_catalog(folder: RunFolder) -> None:
             raise SubtextError(f"cannot write {folder.root / 'catalog.duckdb'}: {str(error).splitlines()[0]}") from error
 
 
-def _create_views(connection: duckdb.DuckDBPyConnection, folder: RunFolder, base: str) -> None:
+def _create_views(connection: "duckdb.DuckDBPyConnection", folder: RunFolder, base: str) -> None:
     """The views over `folder`, their files below `base` (empty: relative). All names in them are ours, none a user's."""
     views: dict[str, str] = {}
     for path in sorted(folder.data.iterdir()):
@@ -46,14 +50,13 @@ class Answer:
     rows: Sequence[tuple[object, ...]]
 
 
-_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
-
-
 def ask(root: Path, query: str) -> Answer:
     """Run one reading query on the views of the run folder `root`. It can see that folder and nothing else.
 
     InputError where there is no finished dataset, or the query is wrong, is not one statement, or would write.
     """
+    import duckdb
+
     if not (root / "catalog.duckdb").is_file():
         raise InputError(f"{root}: no finished dataset there (no catalog.duckdb); give the folder of a version, such as output/demo/0.1.0")
     try:
@@ -63,7 +66,7 @@ def ask(root: Path, query: str) -> Answer:
             connection.execute("SET allowed_directories = ?", [[f"{place}/"]])
             connection.execute("SET enable_external_access = false")
             statements = connection.extract_statements(query)
-            if len(statements) != 1 or statements[0].type not in _READING:
+            if len(statements) != 1 or statements[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
                 raise InputError("give one query that reads, such as: SELECT count(*) FROM questions")
             result = connection.execute(statements[0])
             return Answer([column[0] for column in result.description or ()], result.fetchall())
