@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from flows.run import Run, Start, gather
-from prompts.catalogue import load_catalogue
+from prompts.catalogue import clusters, load_catalogue
 from schemas.drafts import FactDraft, FactsDraft, PersonaDraft, ValuesDraft
 from schemas.expansion import Expansion
 from schemas.fact import Fact
@@ -106,8 +106,11 @@ def _settle(persona: str, proposals: Sequence[FactDraft], wanted: int) -> tuple[
         if len(held) == wanted:
             break
         looked_at += 1
-        if (other := held.setdefault(draft.attribute, draft)) is not draft:
-            number = list(held).index(draft.attribute)
+        clash = next((name for name in held if name in clusters()[draft.attribute]), None)
+        if clash is None:
+            held[draft.attribute] = draft
+        else:
+            other, number = held[clash], list(held).index(clash)
             rejects.append(_turned_down(f"{persona}/x{len(rejects):02d}", draft, other, f"{persona}/f{number:02d}"))
     return list(held.values()), rejects, looked_at
 
@@ -115,7 +118,7 @@ def _settle(persona: str, proposals: Sequence[FactDraft], wanted: int) -> tuple[
 def _turned_down(record_id: str, draft: FactDraft, other: FactDraft, other_id: str) -> Reject:
     first, second = full_encode([other.statement, draft.statement])
     alike = round(float(first @ second), 3)
-    same = alike >= _SAME_STATEMENT
+    same = draft.attribute == other.attribute and alike >= _SAME_STATEMENT
     return Reject(
         record_id=record_id,
         record_type="fact",
@@ -185,7 +188,7 @@ async def _false_drafts(run: Run, persona: Persona, facts: Sequence[Fact], count
         await run.author.write("expand/change", {"fact": fact, "persona": persona}, FactDraft, derive(run.seed, fact.fact_id, "trap"))
         for fact in rng(run.seed, name, "against").sample(held, min(len(held), count // 2))
     ]
-    avoid = secret | {fact.attribute for fact in facts}
+    avoid = secret | {name for fact in facts for name in clusters()[fact.attribute]}
     request = {"persona": persona, "count": 0, "kinds": {"neutral": 1.0}, "avoid": avoid, "reserve": 40 * count}
     away = await run.author.write("expand/facts", request, FactsDraft, derive(run.seed, name, "away"))
     return against + list({draft.attribute: draft for draft in away.facts}.values())[: count - len(against)]

@@ -20,9 +20,12 @@ MONTHS = (
 )  # fmt: skip
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine")
 RELATIVES = (
-    "my sister", "my brother", "my aunt", "my uncle", "my cousin", "my mother", "my father", "my grandmother", "my grandfather",
-    "my niece", "my nephew", "my brother-in-law", "my sister-in-law", "my godmother",
+    "my sister", "my brother", "my cousin", "my niece", "my nephew", "my brother-in-law", "my sister-in-law",
+    "my aunt", "my uncle", "my mother", "my father", "my godmother", "my grandmother", "my grandfather",
 )  # fmt: skip
+_OF_ONES_AGE = 7
+"""So many of them are one's own age or younger; those who are `_OLD` speak of no others."""
+_OLD = 58
 _NAME_LOCALES = ("en_US", "en_GB", "en_IE", "en_IN", "es_ES", "fr_FR", "de_DE", "it_IT", "pl_PL", "pt_BR", "nl_NL", "sv_SE")
 
 
@@ -87,9 +90,10 @@ def personal_data(chance: random.Random, full_name: str) -> dict[str, str]:
 class Filler:
     """The slot values of one session: drawn once, then the same wherever a slot recurs in it."""
 
-    def __init__(self, chance: random.Random, slots: Slots, me: str, given: Mapping[str, str] | None = None) -> None:
+    def __init__(self, chance: random.Random, slots: Slots, me: str, given: Mapping[str, str] | None = None, age: int = 40) -> None:
         self._chance = chance
         self._slots = slots
+        self._age = age
         self._values: dict[str, str] = {"me": me.partition(" ")[0], "me_full": me, **(given or {})}
         self._names = [name for name in chance.sample(first_names(), 12) if name != self._values["me"]]
 
@@ -113,8 +117,7 @@ class Filler:
         for match in SLOT.finditer(text):
             filled += text[end : match.start()]
             value = self._value(match[1])
-            before = filled.rstrip(" \"'")
-            if value[:1].islower() and "```" not in text and (not before or before[-1] in ".!?\n"):
+            if value[:1].islower() and "```" not in text and _OPENS.search(filled) and filled.count("`") % 2 == 0:
                 value = value[0].upper() + value[1:]
             filled = _with_article(filled, value) + value
             end = match.end()
@@ -136,15 +139,27 @@ class Filler:
         if slot in ("time", "time2"):
             first, second = sorted(chance.sample(range(len(self._slots.times)), 2))
             return {"time": self._slots.times[first], "time2": self._slots.times[second]}
-        simple = {"month": MONTHS, "relative": RELATIVES, "town": self._slots.towns, "street": self._slots.streets,
-                  "company": self._slots.companies, "project": self._slots.projects}  # fmt: skip
+        simple = {
+            "month": MONTHS,
+            "relative": RELATIVES if self._age < _OLD else RELATIVES[:_OF_ONES_AGE],
+            "town": self._slots.towns,
+            "street": self._slots.streets,
+            "company": self._slots.companies,
+            "project": self._slots.projects,
+        }
         if slot in simple:
             return {slot: chance.choice(simple[slot])}
         return {**personal_data(chance, self._values["me_full"]), **self._values}
 
 
 _ARTICLE = re.compile(r"(?:^|(?<=\s))([Aa])n? $")
-_LIKE_A_VOWEL = re.compile(r"(?:[aeio]|u(?!ni|se|ti))(?!u|ne\b|nce\b)", re.IGNORECASE)
+_LIKE_A_VOWEL = re.compile(
+    r"(?!(?-i:U[A-Z]))(?:[aio](?!ne\b|nce\b)|e(?!u|we)|u(?!ni|se|su|ti|ku)|ho(?:ur|nest|nou?r)|heir|8|1[18](?!\d)"
+    r"|(?-i:[FHLMNRSX](?=[A-Z])))",
+    re.IGNORECASE,
+)
+_OPENS = re.compile(r"(?:^|[.!?][\"')]*\s+|\n\s*)[\"'(]*$")
+"""Where a word is the first of its sentence."""
 
 
 def _with_article(before: str, word: str) -> str:

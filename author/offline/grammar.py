@@ -20,10 +20,18 @@ from schemas.session import Message
 _FOLLOWUP_SHARE = 0.6
 _SPOKEN = frozenset({"chat_message", "trouble_consult", "knowledge_query", "coding_help", "data_or_spreadsheet", "planning"})
 """Scenarios whose text is the user's own talk, which the style colours; elsewhere it colours the request only."""
-_CONTRACTIONS = (
-    (re.compile(r"\b(can)'t\b", re.I), r"\1not"), (re.compile(r"\bwon't\b"), "will not"), (re.compile(r"n't\b"), " not"),
-    (re.compile(r"\b(I)'m\b"), r"\1 am"), (re.compile(r"'ve\b"), " have"), (re.compile(r"'ll\b"), " will"), (re.compile(r"'re\b"), " are"),
+_CONTRACTIONS = tuple(
+    (re.compile(pattern, re.IGNORECASE), whole)
+    for pattern, whole in (
+        (r"\b(ca)n't\b", r"\1nnot"), (r"\b(w)on't\b", r"\1ill not"), (r"\b(sha)n't\b", r"\1ll not"), (r"n't\b", " not"),
+        (r"\b(I)'m\b", r"\1 am"), (r"'ve\b", " have"), (r"'ll\b", " will"), (r"'re\b", " are"), (r"\b(let)'s\b", r"\1 us"),
+        (r"\b(it|that|there|here|what|who|where|how|he|she)'s (been|got|had)\b", r"\1 has \2"),
+        (r"\b(it|that|there|here|what|who|where|how|he|she)'s\b", r"\1 is"),
+        (r"\b(I|he|she|we|they|it|you|that)'d (been|better)\b", r"\1 had \2"), (r"\b(I|he|she|we|they|it|you|that)'d\b", r"\1 would"),
+    )
 )  # fmt: skip
+_NOT_WORDS = re.compile(r"(`[^`]*`|\b\w*[a-z0-9_][A-Z]\w*\b|\"[^\"\n]*\")")
+"""Code and quotations, which no style changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +40,25 @@ class Voice:
 
     style: Style
 
-    def request(self, chance: Random, text: str, about_text: bool = False) -> str:
-        """A request in this style, with how such a person starts and ends; `about_text`: it asks for a text to be reworked."""
+    def request(self, chance: Random, text: str, about_text: bool) -> tuple[str, str]:
+        """A request in this style with how such a person starts, and how they end; `about_text`: it asks for a text to be reworked."""
         if text[-1] not in ".!?:,":
             text += "."
         if self.style.exclaims and text.endswith("."):
             text = text[:-1] + "!"
         closers = (*self.style.closers, *self.style.text_closers) if about_text else self.style.closers
-        opener, closer = chance.choice(self.style.openers), "" if text.endswith(":") else chance.choice(closers)
-        return " ".join(part for part in (opener, self.say(text), closer) if part)
+        return f"{chance.choice(self.style.openers)} {self.say(text)}".strip(), chance.choice(closers)
 
-    def say(self, text: str) -> str:
-        """Running text in this style."""
-        if self.style.lowercase:
-            text = text.lower()
-        if not self.style.contracts:
-            for pattern, whole in _CONTRACTIONS:
-                text = pattern.sub(whole, text)
-        return text
+    def say(self, text: str, spoken: bool = True) -> str:
+        """Running text in this style; what is not spoken but composed keeps its capitals."""
+        pieces = _NOT_WORDS.split(text)
+        for number in range(0, len(pieces), 2):
+            if self.style.lowercase and spoken:
+                pieces[number] = pieces[number].lower()
+            if not self.style.contracts:
+                for pattern, whole in _CONTRACTIONS:
+                    pieces[number] = pattern.sub(whole, pieces[number])
+        return "".join(pieces)
 
 
 class Composer:
@@ -58,7 +67,7 @@ class Composer:
     def __init__(self, persona: Persona, chance: Random, **given: str) -> None:
         self._bank = bank_of(persona.split)
         self._chance = chance
-        self._fill = Filler(chance, self._bank.slots, persona.name, given)
+        self._fill = Filler(chance, self._bank.slots, persona.name, given, persona.age)
         self._voice = Voice(next(style for style in self._bank.styles if style.description == persona.speaking_style))
 
     def passing_remark(self, scenario_name: str, cue: str, lead: str = "") -> SessionDraft:
@@ -66,7 +75,7 @@ class Composer:
         scenario, spoken = self._bank.scenarios[scenario_name], scenario_name in _SPOKEN
         remark = self._fill(f"{lead} {cue}".strip())
         turns = [*self._conversation(scenario, remark, spoken), *self._exchange(scenario.followups)]
-        return SessionDraft(messages=_messages(turns), quotes=(self._voice.say(remark) if spoken else remark,))
+        return SessionDraft(messages=_messages(turns), quotes=(self._voice.say(remark, spoken),))
 
     def errand_then(self, scenario_name: str, last_ask: str, last_answer: str) -> SessionDraft:
         """Tool use that says nothing, then an exchange of its own. Quotes what the user says last."""
@@ -78,7 +87,7 @@ class Composer:
         """A whole conversation around a trap, its words given to the constructor."""
         frame = self._chance.choice(frames)
         self._fill.lists(frame.lists)
-        user = self._voice.request(self._chance, self._fill(self._chance.choice(frame.user)))
+        user = self._ask(self._chance.choice(frame.user))
         reply = self._fill(self._chance.choice(frame.assistant))
         follow = self._chance.choice(frame.followups)
         return SessionDraft(messages=_messages([user, reply, self._voice.say(self._fill(follow.user)), self._fill(follow.assistant)]))
@@ -92,28 +101,33 @@ class Composer:
         topic = self._chance.choice(self._bank.padding[area])
         self._fill.lists(topic.lists).numbers(topic.numbers, topic.derive)
         turns = [
-            self._voice.request(self._chance, self._fill(self._chance.choice(topic.asks))),
+            self._ask(self._chance.choice(topic.asks)),
             self._fill(self._chance.choice(topic.answers)),
         ]
         for follow in self._chance.sample(topic.followups, self._chance.randint(0, min(2, len(topic.followups)))):
             turns += [self._voice.say(self._fill(follow.user)), self._fill(follow.assistant)]
         return SessionDraft(messages=_messages(turns))
 
+    def _ask(self, text: str) -> str:
+        """A request by itself: how this person starts, `text` filled, how they end."""
+        request, closer = self._voice.request(self._chance, self._fill(text), about_text=False)
+        return f"{request} {closer}".strip()
+
     def _conversation(self, scenario: Scenario, remark: str, spoken: bool) -> tuple[str, str]:
         """The user's request, with `remark` in it as the user's voice has it, and the assistant's reply."""
         topic = self._chance.choice(scenario.topics)
         self._fill.lists(topic.lists)
         ends = tuple(self._fill(self._chance.choice(lines)) if lines else "" for lines in (scenario.greetings, scenario.signoffs))
-        ask = self._voice.request(self._chance, self._fill(self._chance.choice(scenario.asks)), scenario.reply == "polish")
+        polish = scenario.reply == "polish"
+        ask, closer = self._voice.request(self._chance, self._fill(self._chance.choice(scenario.asks)), polish)
         wordings = [self._chance.sample(move, 2) for move in (topic.opening, topic.middle, topic.closing)]
-        mine = [self._fill(first) for first, _ in wordings]
-        said = self._voice.say(remark) if spoken else remark
-        if spoken:
-            mine = [self._voice.say(move) for move in mine]
-        material = f"\n\n{self._fill(self._chance.choice(topic.material)).rstrip()}" if topic.material else ""
-        request = f"{ask}\n\n{self._text(scenario, mine, said, ends)}{material}"
+        mine = [self._voice.say(self._fill(first), spoken) for first, _ in wordings]
+        material = self._fill(self._chance.choice(topic.material)).rstrip() if topic.material else ""
+        text = self._text(scenario, mine, self._voice.say(remark, spoken), ends)
+        blocks = [f"{ask} {closer}" if polish and not ask.endswith(":") else ask, text, material, "" if polish else closer]
+        request = "\n\n".join(block.strip() for block in blocks if block.strip())
         lead, note = self._fill(self._chance.choice(scenario.answers)), self._fill(self._chance.choice(scenario.notes))
-        if scenario.reply == "polish":
+        if polish:
             theirs = [self._fill(second) for _, second in wordings]
             return request, f"{lead}\n\n{self._text(scenario, theirs, remark, ends)}\n\n{note}"
         chosen = sorted(self._chance.sample(range(len(topic.advice)), 3))

@@ -128,8 +128,9 @@ def _evidence(variables: Mapping[str, Any], chance: Random) -> SessionDraft:
 
 def _update(variables: Mapping[str, Any], chance: Random) -> SessionDraft:
     fact, persona = variables["fact"], variables["persona"]
-    cue = _cue(fact, persona, "strong")
-    lead = chance.choice(bank_of(persona.split).moves.update_leads) if fact.reason else ""
+    cue = _cue(fact, persona, variables["strength"])
+    told = fact.reason and variables["strength"] == "strong"
+    lead = chance.choice(bank_of(persona.split).moves.update_leads) if told else ""
     return Composer(persona, chance, reason=fact.reason or "").passing_remark(variables["scenario"], cue, lead)
 
 

@@ -124,9 +124,17 @@ def read_seed(text: str, people: People) -> Reading:
         return Reading(given, f"works in {found[1]}", place, known, body)
     if not _tags_of(head, people):
         return Reading(given, None, place, known, body)
-    if known is None and (found := _QUALIFIED.match(rest)):
+    if (known is None or rest.startswith("of ")) and (found := _QUALIFIED.match(rest)):
         head, rest = f"{head} {found[0]}", rest[found.end() :].strip(" ,")
+    if known:
+        rest = _without_place(rest, known)
     return Reading(given, head, place, known, _clause(rest))
+
+
+def _without_place(rest: str, known: Place) -> str:
+    """`rest` without the words that say where, if it opens with them."""
+    names = "|".join(map(re.escape, known.names))
+    return re.sub(rf"^(?:in|from|near) [^,]*?(?:{names})[\w, ]*?(?= who\b| with\b|,|$)", "", rest).strip(" ,")
 
 
 def _clause(rest: str) -> str | None:
@@ -204,10 +212,14 @@ def draft_persona(seed_text: str, bank: Bank, seed: int) -> PersonaDraft:
         traits=tuple(traits),
         speaking_style=style.description,
         profile_text=(
-            f"{name}, {age}, {_indefinite(occupation)} in {location}; {household}. Known to others as: {seed_text.strip().rstrip('.')}. "
+            f"{name}, {age}, {_indefinite(occupation)} in {location}; {household}. Known to others as {_mid_sentence(seed_text)}. "
             f"{'; '.join(traits[-2:]).capitalize()}. Writes to assistants in a way that is {style.description}."
         ),
     )
+
+
+def _mid_sentence(seed_text: str) -> str:
+    return _ARTICLE.sub(lambda found: found[0].lower(), seed_text.strip().rstrip("."))
 
 
 def _indefinite(occupation: str) -> str:
@@ -250,6 +262,8 @@ def _education(age: int, stated: str | None, drawn: Occupation, tags: tuple[str,
         return "still at school"
     if stated in (None, drawn.name):
         return drawn.education
+    if "student" in tags:
+        return "still studying"
     if {"medical", "legal", "academic"} & set(tags):
         return chance.choice(("a professional degree", "a doctorate", "a master's degree"))
     if {"tech", "business", "education", "public_service"} & set(tags):

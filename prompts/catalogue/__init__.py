@@ -27,6 +27,8 @@ class AttributeEntry(BaseModel):
     mutable: bool
     topic: str
     """Noun phrase after 'about': 'how I take my coffee'. Names the matter, never a value."""
+    cluster: str | None = None
+    """Attributes of one cluster say much the same: nobody holds two of them."""
 
 
 class _DomainFile(BaseModel):
@@ -50,3 +52,13 @@ def load_catalogue(folder: Path = CATALOGUE_DIR) -> dict[str, AttributeEntry]:
         except (yaml.YAMLError, ValidationError) as error:
             raise InputError(f"{path.name}: {error}") from error
     return entries
+
+
+@cache
+def clusters() -> dict[str, frozenset[str]]:
+    """For each attribute, all that say much the same, itself included."""
+    entries = load_catalogue()
+    members: dict[str, set[str]] = {}
+    for name, entry in entries.items():
+        members.setdefault(entry.cluster or name, set()).add(name)
+    return {name: frozenset(members[entry.cluster or name]) for name, entry in entries.items()}
