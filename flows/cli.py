@@ -87,6 +87,10 @@ def _run_on_prefect(config: "Config", out: Path, until: Any) -> "Outcome":
 
     try:
         return run_flow(config, out, until)
+    except Exception as error:
+        if (isinstance(error, RuntimeError) and "API" in str(error)) or type(error).__name__ == "ConnectError":
+            raise SubtextError(f"Prefect's server cannot be reached ({error}); start one, or run with --no-prefect") from error
+        raise
     finally:
         from prefect.events.worker import EventsWorker
 
