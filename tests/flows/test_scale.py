@@ -81,9 +81,9 @@ def test_the_small_config_keeps_its_promises(tmp_path: Path) -> None:
 
 
 def test_the_offline_author_has_a_hundred_thousand_distinct_texts(tmp_path: Path) -> None:
-    """Sessions of 1,100 personas whose histories are long, under the run's own dedup."""
+    """Sessions of 1,200 personas whose histories are long, under the run's own dedup."""
     config = tiny(
-        seeds={"builtin_count": 1100},
+        seeds={"builtin_count": 1200},
         run={"shard_size": 50},
         expand={"facts_per_persona": 25},
         ask={"questions_per_persona": 1},
