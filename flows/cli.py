@@ -1,6 +1,7 @@
 """The door: `subtext COMMAND`. Errors are one or two lines on stderr; exit 0 done, 1 the work failed, 2 the input is wrong."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from schemas.errors import SubtextError
+from schemas.stage import STAGES
 
 if TYPE_CHECKING:
     from flows.pipeline import Outcome
     from schemas.config import Config
 
 DEFAULT_CONFIG = "configs/demo.yaml"
-_STAGES = ("seeds", "expand", "converse", "distract", "ask", "dedup", "assemble", "publish")
 
 
 class _Door(click.Group):
@@ -29,6 +30,13 @@ class _Door(click.Group):
                 raise
             click.echo(f"subtext: {error}", err=True)
             ctx.exit(error.exit_code)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(f"subtext: unexpected {type(error).__name__}: {error}; `subtext --debug ...` shows where", err=True)
+            ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("subtext: stopped; run the same command again to go on (finished parts are kept)", err=True)
             ctx.exit(130)
@@ -47,7 +55,7 @@ def main(debug: bool) -> None:
 @click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Change one setting; may be repeated.")
 @click.option("--version", "dataset_version", metavar="NAME", help="Instead of dataset.version.")
 @click.option("--out", default="output", show_default=True, type=click.Path(path_type=Path), help="Where datasets go.")
-@click.option("--until", default="publish", show_default=True, type=click.Choice(_STAGES), help="Stop after this stage.")
+@click.option("--until", default="publish", show_default=True, type=click.Choice(STAGES), help="Stop after this stage.")
 @click.option("--no-prefect", is_flag=True, help="The same work without a Prefect server.")
 def run(  # noqa: PLR0913, PLR0917 (one parameter per option)
     config: Path, settings: tuple[str, ...], dataset_version: str | None, out: Path, until: str, no_prefect: bool
@@ -108,16 +116,16 @@ def _report(outcome: "Outcome", until: str) -> None:
     for stage, figures in outcome.summary["stages"].items():
         for kind, counts in figures["records"].items():
             table.add_row(stage, kind, *(f"{counts[name]:,}" for name in ("requested", "kept", "rejected")))
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, markup=False, highlight=False)
     console.print(table)
-    root = outcome.folder.root
+    root = shlex.quote(str(outcome.folder.root))
     if until != "publish":
-        console.print(f"\nStopped after {until}, as asked. Parts are in {root / 'stages'}.")
+        console.print(f"\nStopped after {until}, as asked. Parts are in {outcome.folder.root / 'stages'}.")
         return
     console.print(f"\n{'Published' if outcome.published else 'Already published, nothing to do'}: {root}")
     query = "select kind, count(*) from questions group by 1 order by 2 desc"
     console.print(f'  subtext sql {root} "{query}"')
-    console.print(f'  datasets.load_dataset("{root}", "questions")')
+    console.print(f'  datasets.load_dataset({str(outcome.folder.root)!r}, "questions")')
 
 
 @main.command(epilog="Example: subtext preview configs/demo.yaml --set run.seed=3")

@@ -4,6 +4,7 @@ What is planned (which fact shows when, how clearly, in which scenario) depends 
 author's. A session whose evidence is not in the user's own words, or which says the value outright, is rejected with the reason.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -37,6 +38,8 @@ class Plan:
     at: datetime
     scenario: Scenario
     strength: str
+    ordinal: int
+    """How many sessions of this strength the fact has before this one."""
 
 
 def converse_shard(run: Run, index: int, upstream: Receipt) -> Receipt:
@@ -65,10 +68,12 @@ def plan_sessions(run: Run, expansion: Expansion) -> list[Plan]:
     for fact in expansion.facts:
         if fact.status == "trap":
             continue
+        before: Counter[str] = Counter()
         for role, at, strength in _moments(run, fact, life):
             if not scenarios:
                 scenarios = rng(run.seed, name, "scenarios", len(plans)).sample(SCENARIOS, len(SCENARIOS))
-            plans.append(Plan(f"{name}/s{len(plans):03d}", fact, role, at, scenarios.pop(), strength))
+            plans.append(Plan(f"{name}/s{len(plans):03d}", fact, role, at, scenarios.pop(), strength, before[strength]))
+            before[strength] += 1
     return plans
 
 
@@ -107,6 +112,7 @@ async def _write(run: Run, persona: Persona, plan: Plan) -> Session | Reject:
             "topic": load_catalogue()[plan.fact.attribute].topic,
             "scenario": plan.scenario,
             "strength": plan.strength,
+            "ordinal": plan.ordinal,
         },
         SessionDraft,
         derive(run.seed, plan.session_id),

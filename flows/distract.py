@@ -13,6 +13,7 @@ from schemas.drafts import SessionDraft
 from schemas.expansion import Expansion
 from schemas.fact import Fact
 from schemas.ids import derive, rng, unit_interval
+from schemas.outcome import Reject
 from schemas.persona import Persona
 from schemas.session import NoiseKind, Scenario, Session
 from store.parts import Produced, Receipt, ensure_part, read_part
@@ -52,7 +53,20 @@ def _produce(run: Run, index: int) -> Produced:
         [_blur(run, expansion, shown.get(expansion.persona.persona_id, 0)) for expansion in expansions], run.config.run.concurrency
     )
     sessions = [session for life in lives for session in life]
-    return Produced(sessions, Session, [], {"session": len(sessions)}, {"session": len(sessions)})
+    rejects = [reject for expansion in expansions for reject in _missing(run, expansion)]
+    return Produced(sessions, Session, rejects, {"session": len(sessions) + len(rejects)}, {"session": len(sessions)})
+
+
+def _missing(run: Run, expansion: Expansion) -> list[Reject]:
+    """Planned noise that this persona has no trap or topic for."""
+    short = sum(run.config.distract.noise.values()) - len(_planned(run, expansion))
+    return [
+        Reject(
+            record_id=f"{expansion.persona.persona_id}/n{number:03d}", record_type="session", stage=STAGE, reason="no_material",
+            detail="the persona has no further trap or topic for planned noise",
+        )
+        for number in range(short)
+    ]  # fmt: skip
 
 
 async def _blur(run: Run, expansion: Expansion, shown_tokens: int) -> list[Session]:

@@ -86,14 +86,16 @@ async def _expand(run: Run, start: Start) -> tuple[Expansion, list[Reject], int]
     config = run.config.expand
     proposals = await run.author.write(
         "expand/facts",
-        {"persona": persona, "count": config.facts_per_persona, "kinds": config.kinds, "reserve": config.facts_per_persona},
+        {"persona": persona, "count": config.facts_per_persona, "kinds": config.kinds, "reserve": 4 * config.facts_per_persona},
         FactsDraft,
         derive(run.seed, name, "facts"),
     )
     chosen, rejects, looked_at = _settle(name, proposals.facts, config.facts_per_persona)
     facts = await _lay_out(run, persona, chosen)
     traps = await _traps(run, persona, facts)
-    asked = looked_at + (len(facts) - len(chosen)) + len(traps)
+    missing = config.facts_per_persona - len(chosen), _trap_count(run) - len(traps)
+    rejects += [_no_material(f"{name}/x{len(rejects) + number:02d}") for number in range(sum(missing))]
+    asked = looked_at + missing[0] + (len(facts) - len(chosen)) + _trap_count(run)
     return Expansion(persona=persona, facts=(*facts, *traps)), rejects, asked
 
 
@@ -113,6 +115,11 @@ def _settle(persona: str, proposals: Sequence[FactDraft], wanted: int) -> tuple[
             other, number = held[clash], list(held).index(clash)
             rejects.append(_turned_down(f"{persona}/x{len(rejects):02d}", draft, other, f"{persona}/f{number:02d}"))
     return list(held.values()), rejects, looked_at
+
+
+def _no_material(record_id: str) -> Reject:
+    detail = "the author proposed no further attribute that this persona does not hold"
+    return Reject(record_id=record_id, record_type="fact", stage=STAGE, reason="no_material", detail=detail)
 
 
 def _turned_down(record_id: str, draft: FactDraft, other: FactDraft, other_id: str) -> Reject:
@@ -163,6 +170,11 @@ def trap_kind(trap: Fact) -> NoiseKind:
     return next(kind for kind in _TRAP_KINDS if trap.fact_id.endswith(f"-{kind}"))
 
 
+def _trap_count(run: Run) -> int:
+    """How many traps a persona is to have: one for each planned session of a kind that lays one."""
+    return sum(run.config.distract.noise.get(kind, 0) for kind in _TRAP_KINDS)
+
+
 async def _traps(run: Run, persona: Persona, facts: Sequence[Fact]) -> list[Fact]:
     """False facts for the noise to tempt with, one for each planned session of a kind that lays a trap."""
     name = persona.persona_id
@@ -175,7 +187,7 @@ async def _traps(run: Run, persona: Persona, facts: Sequence[Fact]) -> list[Fact
     names = await run.author.write("expand/names", request, ValuesDraft, derive(run.seed, name, "names"))
     traps = []
     for number, (kind, draft) in enumerate(zip(rng(run.seed, name, "trap kinds").sample(kinds, len(kinds)), drafts, strict=False)):
-        owner = names.values[number] if kind in ("third_person", "quoted", "fiction") else "self"
+        owner = names.values[number % len(names.values)] if kind in ("third_person", "quoted", "fiction") else "self"
         traps.append(_fact(persona, f"{name}/t{number:02d}-{kind}", draft, since, owner=owner, status="trap"))
     return traps
 
@@ -189,7 +201,7 @@ async def _false_drafts(run: Run, persona: Persona, facts: Sequence[Fact], count
         for fact in rng(run.seed, name, "against").sample(held, min(len(held), count // 2))
     ]
     avoid = secret | {name for fact in facts for name in clusters()[fact.attribute]}
-    request = {"persona": persona, "count": 0, "kinds": {"neutral": 1.0}, "avoid": avoid, "reserve": 40 * count}
+    request = {"persona": persona, "count": 0, "kinds": {"neutral": 1.0}, "avoid": tuple(sorted(avoid)), "reserve": 40 * count}
     away = await run.author.write("expand/facts", request, FactsDraft, derive(run.seed, name, "away"))
     return against + list({draft.attribute: draft for draft in away.facts}.values())[: count - len(against)]
 

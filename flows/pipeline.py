@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from flows.ask import ask_all
 from flows.assemble import assemble_all
@@ -25,11 +25,9 @@ from flows.runner import Chain, Runner, Step
 from flows.seeds import read_shards, seeds_all
 from schemas.config import Config
 from schemas.errors import InputError, SubtextError
+from schemas.stage import STAGES, StageName
 from store.folder import RunFolder, open_run
 from store.parts import Receipt, drop_surplus
-
-StageName = Literal["seeds", "expand", "converse", "distract", "ask", "dedup", "assemble", "publish"]
-STAGES: tuple[StageName, ...] = ("seeds", "expand", "converse", "distract", "ask", "dedup", "assemble", "publish")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +67,11 @@ def _refuse_change(run: Run) -> None:
         return
     try:
         made_by = json.loads(run.folder.manifest.read_text(encoding="utf-8")).get("made_by")
-    except ValueError as error:
-        raise SubtextError(f"{run.folder.manifest} is not readable JSON; delete it to publish this version again") from error
+    except (ValueError, AttributeError) as error:
+        raise SubtextError(f"{run.folder.manifest} is not a manifest; delete it to publish this version again") from error
     if made_by != made_with(run):
         raise InputError(
-            f"{run.folder.root} is finished and was made with another release of the pipeline or its packages; "
+            f"{run.folder.root} is finished and was made from other seeds, or with another release of the pipeline or its packages; "
             "give this run a version of its own with --version"
         )
 

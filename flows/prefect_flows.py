@@ -16,10 +16,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.pipeline import STAGES, Outcome, StageName, run_pipeline
+from flows.pipeline import Outcome, run_pipeline
 from flows.progress import Progress
 from flows.runner import Chain, Step
 from schemas.config import Config, load_config
+from schemas.stage import STAGES, StageName
 from store.parts import Receipt
 
 
@@ -43,6 +44,7 @@ class PrefectRunner:
         for future in as_completed([future for chain in futures for future in chain]):
             self._progress.done(future.result())
             self._show()
+        self._show(last=True)
         return [[future.result() for future in chain] for chain in futures]
 
     def _submit(self, chain: Chain) -> list[PrefectFuture[Receipt]]:
@@ -52,9 +54,9 @@ class PrefectRunner:
             futures.append(named.submit(step, list(futures)))  # type: ignore[arg-type]  # Prefect hands the task their results
         return futures
 
-    def _show(self) -> None:
-        """Bring the progress artifact up to date, at most once a second: each update is a call to the server."""
-        if time.monotonic() - self._shown_at < 1:
+    def _show(self, last: bool = False) -> None:
+        """Bring the progress artifact up to date, at most once a second or when these chains end: each update is a call to the server."""
+        if not last and time.monotonic() - self._shown_at < 1:
             return
         self._shown_at = time.monotonic()
         share = round(100 * self._progress.share(), 1)

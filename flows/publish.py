@@ -6,6 +6,7 @@ and `manifest.json` last. Who sees the manifest sees a finished version.
 
 import json
 import platform
+import re
 import subprocess
 import time
 from collections import defaultdict
@@ -22,6 +23,7 @@ from pydantic import BaseModel
 
 from flows import ask, assemble, converse, dedup, distract, expand, items, seeds
 from flows.run import Run
+from schemas.errors import SubtextError
 from schemas.expansion import Expansion
 from schemas.fact import Fact
 from schemas.history import History
@@ -37,6 +39,7 @@ from store.parts import Receipt, file_hash, read_part, write_table
 from text.encoder import encoder_id
 
 STAGE = "publish"
+_LICENSE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 VERSION = 1
 _PACKAGES = ("prefect", "pydantic", "pyarrow", "duckdb", "datasets", "sentence-transformers", "model2vec", "torch", "tokenizers", "faker")
 
@@ -46,8 +49,9 @@ def is_published(run: Run, upstream: Sequence[Receipt]) -> bool:
     try:
         manifest = json.loads(run.folder.manifest.read_text(encoding="utf-8"))
         files: Mapping[str, str] = manifest["files"]
-        whole = all((run.folder.root / name).is_file() for name in ("README.md", "catalog.duckdb", "summary.json"))
-        whole = whole and all(file_hash(run.folder.root / name) == content for name, content in files.items())
+        whole = (run.folder.root / "catalog.duckdb").is_file() and all(
+            file_hash(run.folder.root / name) == content for name, content in files.items()
+        )
     except (OSError, ValueError, KeyError):
         return False
     return whole and manifest["key"] == publish_key(run, upstream)
@@ -56,7 +60,7 @@ def is_published(run: Run, upstream: Sequence[Receipt]) -> bool:
 def made_with(run: Run) -> str:
     """Names what decides the bytes of a run beside its config: stage versions, author, tokenizer, encoder, the packages that write."""
     versions = [stage.VERSION for stage in (seeds, expand, converse, distract, items, ask, dedup, assemble)]
-    return digest(VERSION, versions, run.author.id, run.tokens.id, encoder_id(), version("pyarrow"), version("faker"))
+    return digest(VERSION, versions, *seeds.inputs(run), run.author.id, run.tokens.id, encoder_id(), version("pyarrow"), version("faker"))
 
 
 def publish_key(run: Run, upstream: Sequence[Receipt]) -> str:
@@ -67,6 +71,7 @@ def publish_key(run: Run, upstream: Sequence[Receipt]) -> str:
 def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: dict[str, Any]) -> None:
     """Write the dataset and everything that describes it, and make it appear; `summary` gets this stage's figures too."""
     began = time.monotonic()
+    _refuse_empty_splits(run)
     sizes = _write_data(run, shards)
     published = {kind: sum(sizes.rows[f"{kind}s"].values()) for kind in ("persona", "fact", "session", "question")}
     summary["stages"][STAGE] = {
@@ -83,7 +88,10 @@ def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: dict[st
     write_catalog(run.folder)
     write_json(run.folder.root / "summary.json", summary)
     write_text(run.folder.root / "README.md", _card(run, sizes.rows))
-    files = [run.folder.root / "splits.parquet", *sorted(run.folder.data.rglob("*.parquet"))]
+    files = [
+        *(run.folder.root / name for name in ("README.md", "summary.json", "splits.parquet")),
+        *sorted(run.folder.data.rglob("*.parquet")),
+    ]
     write_json(
         run.folder.manifest,
         {
@@ -104,6 +112,18 @@ def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: dict[st
             "files": {path.relative_to(run.folder.root).as_posix(): file_hash(path) for path in files},
         },
     )
+
+
+def _refuse_empty_splits(run: Run) -> None:
+    """A dataset in which a split has no persona left is not published."""
+    kept = {history.persona_id for history in read_part(run.folder, "assemble", 0, History)}
+    for split in SPLITS:
+        people = {start.persona_id for shard in seeds.read_shards(run) for start in shard if start.seed.split == split}
+        if people and not people & kept:
+            raise SubtextError(
+                f"nothing to publish in the {split} split: no history of its {len(people)} persona(s) could be filled "
+                f"(see {run.folder.rejects('assemble', 0)}); raise assemble.budgets or lower assemble.fill"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +200,8 @@ def _card(run: Run, rows: Mapping[str, Mapping[Split, int]]) -> str:
     return environment.get_template("card.md.j2").render(
         name=run.config.dataset.name,
         version=run.config.dataset.version,
-        license=licence.lower() if licence else "other",
+        license=licence.lower() if licence and _LICENSE_ID.fullmatch(licence) else "other",
+        license_name=None if licence and _LICENSE_ID.fullmatch(licence) else licence or "not stated",
         configs=[{"name": table, "splits": splits_present(run.folder.data, table)} for table in rows],
         author=run.author.id,
         seed=run.seed,
@@ -193,8 +214,12 @@ def _card(run: Run, rows: Mapping[str, Mapping[Split, int]]) -> str:
 
 
 def _git_revision() -> str | None:
-    """The revision of the source that runs, where it is a git checkout."""
-    found = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False  # noqa: S607
-    )  # fmt: skip
-    return found.stdout.strip() or None if found.returncode == 0 else None
+    """The revision of the source that runs, where it is a git checkout of its own."""
+    here = Path(__file__).resolve().parent.parent
+    command = ["git", "rev-parse", "--show-toplevel", "HEAD"]
+    try:
+        found = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    except OSError:
+        return None  # no git on this machine
+    lines = found.stdout.split()
+    return lines[1] if found.returncode == 0 and len(lines) == 2 and Path(lines[0]) == here else None

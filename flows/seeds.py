@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from author.offline.people import load_people
 from flows.run import Run, Start, shards_of
-from schemas.config import SeedsConfig
+from schemas.config import SeedsConfig, without_folder
 from schemas.errors import InputError, SubtextError
 from schemas.ids import digest, normalise, persona_id, rng, seed_id, unit_interval
 from schemas.outcome import Reject
@@ -34,22 +34,25 @@ BUILTIN_LICENSE = "Apache-2.0"
 
 def seeds_all(run: Run) -> Receipt:
     """Make (or find) the one part of this stage."""
+    return ensure_part(run.folder, STAGE, 0, inputs(run), partial(_produce, run))
+
+
+def inputs(run: Run) -> tuple[object, ...]:
+    """Everything that decides this stage's output, the contents of files included."""
     config = run.config.seeds
-    path = Path(config.path) if config.path else None
-    source: object = load_people().one_liners if path is None else _content(path)
-    splits = file_hash(Path(config.splits_from)) if config.splits_from and Path(config.splits_from).is_file() else None
-    inputs = (
+    source = _content(Path(config.path)) if config.path else load_people().one_liners
+    splits = _content(Path(config.splits_from)) if config.splits_from else None
+    return (
         VERSION, run.seed, run.author.id, encoder_id(), run.config.dedup.model_dump_json(), splits, source,
         config.model_dump_json(exclude={"personas_per_seed", "splits_from", "path"}),
     )  # fmt: skip
-    return ensure_part(run.folder, STAGE, 0, inputs, partial(_produce, run))
 
 
 def _content(path: Path) -> object:
     """What stands for a seed source in the part's key: its bytes; of a dataset elsewhere, its name."""
-    if path.is_dir():
-        return [(file.relative_to(path).as_posix(), file_hash(file)) for file in sorted(path.rglob("*")) if file.is_file()]
     try:
+        if path.is_dir():
+            return [(file.relative_to(path).as_posix(), file_hash(file)) for file in sorted(path.rglob("*")) if file.is_file()]
         return file_hash(path) if path.is_file() else str(path)
     except OSError as error:
         raise InputError(f"{path}: cannot read the seeds ({error.strerror})") from error
@@ -63,7 +66,8 @@ def read_shards(run: Run) -> list[tuple[Start, ...]]:
 
 def _produce(run: Run) -> Produced:
     config = run.config.seeds
-    name = config.source or (Path(config.path).name if config.path else "builtin")
+    name = config.source or (without_folder(config.path) if config.path else "builtin")
+    limit = config.limit if config.path else config.builtin_count
     lines = list(read_lines(config.path, config.text_field)) if config.path else _builtin(config.builtin_count, run.seed)
     broken = [line for line in lines if line.problem]
     if broken and config.on_error == "fail":
@@ -72,8 +76,9 @@ def _produce(run: Run) -> Produced:
             f"{config.path}: line {broken[0].number}: {broken[0].problem}{more}; mend it, or pass --set seeds.on_error=skip to leave it out"
         )
     rejects = [_reject(f"{name}:{line.number}", "unreadable", line.problem) for line in broken]
-    good = [line for line in lines if not line.problem]
-    kept, duplicates = _distinct(run, name, good)
+    near, far = _within_reach(run, [line for line in lines if not line.problem], limit)
+    rejects += [_reject(f"{name}:{line.number}", "not_drawn", "beyond the number of seeds asked for") for line in far]
+    kept, duplicates = _distinct(run, name, near)
     if not kept:
         raise InputError(f"{config.path}: no usable seed in {len(lines)} line(s)")
     licence = config.license or (BUILTIN_LICENSE if not config.path else None)
@@ -82,10 +87,24 @@ def _produce(run: Run) -> Produced:
         Seed(seed_id=seed_id(line.text), text=" ".join(line.text.split()), source=name, license=licence, split=split)
         for line, split in zip(kept, splits, strict=True)
     ]
-    chosen, rest = _draw(run, seeds, config.limit if config.path else config.builtin_count)
+    chosen, rest = _draw(run, seeds, limit)
     rejects += duplicates + [_reject(seed.seed_id, "not_drawn", "beyond the number of seeds asked for") for seed in rest]
     chosen.sort(key=lambda seed: seed.seed_id)
     return Produced(chosen, Seed, rejects, {"seed": len(lines)}, {"seed": len(chosen)})
+
+
+def _within_reach(run: Run, lines: list[Line], limit: int | None) -> tuple[list[Line], list[Line]]:
+    """The lines among which the draw may choose, with room for duplicates; of a file much larger than `limit`, not all."""
+    if limit is None or len(lines) <= 2 * limit + 100:
+        return lines, []
+    reach = {split: 2 * quota + 20 for split, quota in split_quotas(limit).items()}
+    near: list[Line] = []
+    far: list[Line] = []
+    for line in sorted(lines, key=lambda line: digest("draw", run.seed, seed_id(line.text))):
+        split = hashed_split(line.text)
+        reach[split] -= 1
+        (near if reach[split] >= 0 else far).append(line)
+    return sorted(near), sorted(far)
 
 
 def _reject(record_id: str, reason: str, detail: str, of: str | None = None, similarity: float | None = None) -> Reject:

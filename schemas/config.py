@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from schemas.errors import InputError
-from schemas.fact import FactKind
+from schemas.fact import FACT_KINDS, FactKind
 from schemas.ids import digest
-from schemas.question import QuestionKind
+from schemas.question import QUESTION_KINDS, QuestionKind
 from schemas.session import NoiseKind
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -79,6 +79,12 @@ class ExpandConfig(_Section):
         "stereotypical": 0.2, "anti_stereotypical": 0.15, "neutral": 0.35, "therapy": 0.1, "health": 0.1, "sensitive": 0.1,
     }  # fmt: skip
     """Shares of the fact kinds; where the catalogue cannot meet one, `neutral` takes it."""
+
+    @field_validator("kinds")
+    @classmethod
+    def _in_order(cls, kinds: dict[FactKind, float]) -> dict[FactKind, float]:
+        return {kind: kinds[kind] for kind in FACT_KINDS if kind in kinds}
+
     updates: Share = 0.25
     """Share of mutable facts that change once during the life."""
     forgets: Share = 0.15
@@ -93,13 +99,23 @@ class ConverseConfig(_Section):
     sessions_per_fact: tuple[int, int] = (1, 2)
 
 
+_NOISE: dict[NoiseKind, int] = {
+    "hypothetical": 3, "third_person": 3, "fiction": 2, "quoted": 3, "near_miss": 3, "assistant_only": 2,
+}  # fmt: skip
+
+
 class DistractConfig(_Section):
     """What blurs the picture."""
 
-    noise: dict[NoiseKind, int] = {
-        "hypothetical": 3, "third_person": 3, "fiction": 2, "quoted": 3, "near_miss": 3, "assistant_only": 2,
-    }  # fmt: skip
-    """Sessions of each noise kind per persona; `unrelated` fills what the largest budget leaves and need not be named."""
+    noise: dict[NoiseKind, Annotated[int, Field(ge=0)]] = _NOISE
+    """Sessions of each noise kind per persona; a kind not named keeps its default. `unrelated` fills what the largest budget leaves."""
+
+    @field_validator("noise")
+    @classmethod
+    def _complete(cls, noise: dict[NoiseKind, int]) -> dict[NoiseKind, int]:
+        if "unrelated" in noise:
+            raise ValueError("unrelated sessions are not counted: they fill what the largest budget leaves")
+        return {kind: noise.get(kind, count) for kind, count in _NOISE.items()}
 
 
 class AskConfig(_Section):
@@ -110,6 +126,11 @@ class AskConfig(_Section):
         "current": 0.46, "updated": 0.12, "forget": 0.1, "ownership": 0.1, "hypothetical": 0.08, "restraint": 0.08, "sensitive": 0.06,
     }  # fmt: skip
     """Shares of the question kinds; what a persona's facts cannot carry goes to the kinds that they can."""
+
+    @field_validator("kinds")
+    @classmethod
+    def _in_order(cls, kinds: dict[QuestionKind, float]) -> dict[QuestionKind, float]:
+        return {kind: kinds[kind] for kind in QUESTION_KINDS if kind in kinds}
 
 
 class DedupConfig(_Section):
@@ -134,9 +155,9 @@ class AssembleConfig(_Section):
 
 
 class AuditConfig(_Section):
-    """What happens when the dataset is not good enough. The figures arrive with the audit; until then nothing blocks."""
+    """What happens when the dataset is not good enough. `block` arrives with the audit's figures; until then nothing blocks."""
 
-    gate: Literal["block", "report"] = "report"
+    gate: Literal["report"] = "report"
 
 
 class Config(_Section):
@@ -165,8 +186,6 @@ class Config(_Section):
         for shares, where in ((self.expand.kinds, "expand.kinds"), (self.ask.kinds, "ask.kinds")):
             if abs(sum(shares.values()) - 1) > 0.001:
                 raise ValueError(f"{where} must add up to 1, not {sum(shares.values()):.3f}")
-        if any(count < 0 for count in self.distract.noise.values()):
-            raise ValueError("distract.noise: counts are 0 or more")
         if len(set(self.assemble.budgets)) != len(self.assemble.budgets) or any(b < 1000 for b in self.assemble.budgets):
             raise ValueError("assemble.budgets must be different numbers of 1,000 tokens or more")
         if any(b % 1000 for b in self.assemble.budgets):
@@ -178,7 +197,7 @@ class Config(_Section):
         fields = self.model_dump(mode="json")
         for section, key in (("seeds", "path"), ("seeds", "splits_from"), ("assemble", "tokenizer")):
             if fields[section][key]:
-                fields[section][key] = Path(fields[section][key]).name
+                fields[section][key] = without_folder(fields[section][key])
         return fields
 
     def identity(self) -> str:
@@ -187,6 +206,12 @@ class Config(_Section):
         for free in ("concurrency", "runner"):
             del fields["run"][free]
         return digest(json.dumps(fields, sort_keys=True), size=16)
+
+
+def without_folder(path: str) -> str:
+    """A file's name without its folder; the name of a dataset on the Hub (`owner/dataset`) as it is."""
+    on_hub = re.fullmatch(r"[\w-]+/[\w.-]+", path) and not Path(path).exists() and not Path(path).suffix
+    return path if on_hub else Path(path).name
 
 
 def load_config(path: Path, settings: Sequence[str] = (), version: str | None = None) -> Config:
@@ -199,16 +224,19 @@ def load_config(path: Path, settings: Sequence[str] = (), version: str | None = 
         raise InputError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise InputError(f"{path}: a config is a mapping of sections (dataset, seeds, run …)")
+    raw = {section: {} if fields is None else fields for section, fields in raw.items()}
     for setting in settings:
         _override(raw, setting)
-    if version is not None:
-        _override(raw, f"dataset.version='{version}'")
+    if version is not None and isinstance(raw.setdefault("dataset", {}), dict):
+        raw["dataset"]["version"] = version
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "config"
         message = re.sub(r"^Value error, ", "", first["msg"])
+        if first["type"] == "string_type" and isinstance(first["input"], int | float):
+            message += "; put it in quotes"
         given = "" if isinstance(first["input"], dict) else f" (given: {first['input']!r})"
         raise InputError(f"{path}: {where}: {message}{given}") from error
 

@@ -1,12 +1,12 @@
 """A fact: one value of one attribute of somebody, over a stretch of time."""
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from schemas.base import Record
 
 FactKind = Literal["stereotypical", "anti_stereotypical", "neutral", "therapy", "health", "sensitive"]
-FACT_KINDS: tuple[FactKind, ...] = ("stereotypical", "anti_stereotypical", "neutral", "therapy", "health", "sensitive")
+FACT_KINDS: tuple[FactKind, ...] = get_args(FactKind)
 
 
 class Fact(Record):

@@ -26,14 +26,14 @@ class Reject(Record):
     record_type: RecordType
     stage: str
     reason: str
-    """One word for the cause: `near_duplicate`, `no_history`, `broken_line` …"""
+    """One word for the cause: `near_duplicate`, `no_history`, `unreadable` …"""
     detail: str
     """The cause in a sentence."""
     duplicate_of: str | None = None
     similarity: float | None = None
     """Cosine of the two texts in the full encoder, where they were compared: a near duplicate, or a contradiction."""
     raw: str | None = None
-    """What was refused, where it exists nowhere else: the line of a seed file, the reply of a model."""
+    """What was refused, where it exists nowhere else: the draft of an author."""
 
 
 class Survivor(Record):

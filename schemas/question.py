@@ -1,15 +1,13 @@
 """Questions: an item (one query, four options) and the item as asked of one user at one moment."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from schemas.base import Record
 from schemas.seed import Split
 
 QuestionKind = Literal["current", "updated", "forget", "ownership", "hypothetical", "restraint", "sensitive"]
-QUESTION_KINDS: tuple[QuestionKind, ...] = (
-    "current", "updated", "forget", "ownership", "hypothetical", "restraint", "sensitive",
-)  # fmt: skip
+QUESTION_KINDS: tuple[QuestionKind, ...] = get_args(QuestionKind)
 OptionRole = Literal["gold", "stale", "trap", "other_value", "no_assumption", "leak"]
 
 

@@ -1,11 +1,11 @@
 """A seed: the one-line description from which a persona grows."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from schemas.base import Record
 
 Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 class Seed(Record):

@@ -1,7 +1,7 @@
 """A session: one conversation in which the user uses the assistant as a tool."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from schemas.base import Record
 
@@ -9,12 +9,9 @@ Scenario = Literal[
     "personal_email", "professional_email", "chat_message", "social_media_post", "creative_writing", "professional_writing",
     "translation", "trouble_consult", "knowledge_query", "coding_help", "data_or_spreadsheet", "planning",
 ]  # fmt: skip
-SCENARIOS: tuple[Scenario, ...] = (
-    "personal_email", "professional_email", "chat_message", "social_media_post", "creative_writing", "professional_writing",
-    "translation", "trouble_consult", "knowledge_query", "coding_help", "data_or_spreadsheet", "planning",
-)  # fmt: skip
+SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 NoiseKind = Literal["hypothetical", "third_person", "fiction", "quoted", "near_miss", "assistant_only", "unrelated"]
-NOISE_KINDS: tuple[NoiseKind, ...] = ("hypothetical", "third_person", "fiction", "quoted", "near_miss", "assistant_only", "unrelated")
+NOISE_KINDS: tuple[NoiseKind, ...] = get_args(NoiseKind)
 SessionRole = Literal["evidence", "update", "forget", "noise"]
 
 

@@ -31,15 +31,21 @@ def write_catalog(folder: RunFolder) -> None:
 def _create_views(connection: "duckdb.DuckDBPyConnection", folder: RunFolder, base: str) -> None:
     """The views over `folder`, their files below `base` (empty: relative). All names in them are ours, none a user's."""
     views: dict[str, str] = {}
-    for path in sorted(folder.data.iterdir()):
+    for path in _filled(folder.data):
         split = "" if path.name == "personas" else ", split_part(parse_filename(filename), '-', 1) AS split"
         views[path.name] = f"SELECT * EXCLUDE (filename){split} FROM read_parquet('{base}data/{path.name}/*.parquet', filename = true)"
     for place, prefix in (("stages", "stage"), ("rejects", "rejects")):
-        for path in sorted((folder.root / place).iterdir()):
+        for path in _filled(folder.root / place):
             views[f"{prefix}_{path.name}"] = f"FROM read_parquet('{base}{place}/{path.name}/part-*.parquet')"
-    views["rejects"] = " UNION ALL ".join(f"FROM {name}" for name in views if name.startswith("rejects_"))
+    if every := [f"FROM {name}" for name in views if name.startswith("rejects_")]:
+        views["rejects"] = " UNION ALL ".join(every)
     for name, query in views.items():
         connection.execute(f'CREATE VIEW "{name}" AS {query}')
+
+
+def _filled(place: Path) -> list[Path]:
+    """The folders in `place` that hold Parquet files; none where there is no such place."""
+    return [path for path in sorted(place.glob("*")) if any(path.glob("*.parquet"))]
 
 
 @dataclass(frozen=True, slots=True)

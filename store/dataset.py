@@ -24,9 +24,11 @@ class DataFolder:
 
     def __init__(self, folder: RunFolder) -> None:
         self._final = folder.data
-        self._beside = folder.root / ".data.tmp"
+        self._manifest = folder.manifest
+        self._beside, self._old = folder.root / ".data.tmp", folder.root / ".data.old.tmp"
         with disk_errors(self._final):
-            shutil.rmtree(self._beside, ignore_errors=True)
+            for left in (self._beside, self._old):
+                shutil.rmtree(left, ignore_errors=True)
             self._beside.mkdir(parents=True)
 
     def table(self, config: str, split: Split, record: type[BaseModel], rows: int) -> "TableWriter":
@@ -36,14 +38,13 @@ class DataFolder:
     def appear(self) -> None:
         """Put the finished folder in its place; one that was there (damaged) goes."""
         with disk_errors(self._final):
-            for folder in [path for path in self._beside.rglob("*") if path.is_dir()] + [self._beside]:
-                sync(folder)
+            for path in (*self._beside.rglob("*"), self._beside):
+                sync(path)
             if self._final.exists():
-                old = self._final.with_name(".data.old")
-                shutil.rmtree(old, ignore_errors=True)
-                self._final.rename(old)
+                self._manifest.unlink(missing_ok=True)  # not finished while its data are exchanged
+                self._final.rename(self._old)
                 self._beside.rename(self._final)
-                shutil.rmtree(old)
+                shutil.rmtree(self._old)
             else:
                 self._beside.rename(self._final)
             sync(self._final.parent)

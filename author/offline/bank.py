@@ -71,10 +71,6 @@ class Bank:
     styles: tuple[Style, ...]
     slots: Slots
 
-    def value(self, attribute: str, value_id: str) -> Value:
-        """The value of this id; raises KeyError."""
-        return next(value for value in self.attributes[attribute].values if value.id == value_id)
-
     def labelled(self, attribute: str, label: str) -> Value:
         """The value with this label; raises KeyError naming it."""
         for value in self.attributes[attribute].values:

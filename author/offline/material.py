@@ -6,13 +6,9 @@ item have like lengths, every slot has a filler, and every list that is dealt to
 """
 
 import re
-from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-
-BANK_DIR = Path(__file__).parent / "bank"
 
 OCCUPATION_TAGS = frozenset(
     "tech academic medical care legal business creative performing manual outdoors farming hospitality transport sport "
@@ -36,8 +32,6 @@ _STOP = frozenset(
     "other about every never always being having".split()
 )
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-Model = TypeVar("Model", bound=BaseModel)
 Text = Annotated[str, Field(min_length=1)]
 Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 

@@ -82,9 +82,11 @@ def _facts(variables: Mapping[str, Any], chance: Random) -> FactsDraft:
             if name not in avoid:
                 kind = expectation(value, entry.nature, tags)
                 by_kind.setdefault(kind, []).append(_draft(name, value, kind))
+    if not by_kind:
+        return FactsDraft(facts=())
     wanted = round(variables["count"] * _SURPLUS + 1)
-    drawn = [chance.choice(by_kind.get(kind) or by_kind["neutral"]) for kind in _spread(variables["kinds"], wanted, chance)]
     rest = [draft for drafts in by_kind.values() for draft in drafts]
+    drawn = [chance.choice(by_kind.get(kind) or by_kind.get("neutral") or rest) for kind in _spread(variables["kinds"], wanted, chance)]
     return FactsDraft(facts=(*drawn, *chance.sample(rest, len(rest))[: variables.get("reserve", 0)]))
 
 
@@ -111,24 +113,27 @@ def _change(variables: Mapping[str, Any], chance: Random) -> FactDraft:
 def _names(variables: Mapping[str, Any], chance: Random) -> ValuesDraft:
     """First names of other people, none of them the user's."""
     names = [name for name in first_names() if name not in variables["persona"].name]
-    return ValuesDraft(values=tuple(chance.sample(names, variables["count"])))
+    return ValuesDraft(values=tuple(chance.sample(names, min(len(names), variables["count"]))))
 
 
-def _cue(fact: Fact, persona: Persona, strength: str) -> str:
-    """A cue of the fact's value. Decided by the fact alone, so that two sessions of one fact do not share it by chance."""
+def _cue(fact: Fact, persona: Persona, strength: str, ordinal: int) -> str:
+    """A cue of the fact's value; a fact's sessions go through its cues in an order of its own, so that one recurs as late as can be."""
     value = bank_of(persona.split).labelled(fact.attribute, fact.value)
-    return rng(fact.fact_id, strength).choice(value.strong if strength == "strong" else value.weak)
+    order = rng(fact.fact_id, "cues")
+    strong, weak = order.sample(value.strong, len(value.strong)), order.sample(value.weak, len(value.weak))
+    cues = strong if strength == "strong" else [*weak, *strong[1:]]
+    return cues[ordinal % len(cues)]
 
 
 def _evidence(variables: Mapping[str, Any], chance: Random) -> SessionDraft:
     fact, persona = variables["fact"], variables["persona"]
-    cue = _cue(fact, persona, variables["strength"])
+    cue = _cue(fact, persona, variables["strength"], variables["ordinal"])
     return Composer(persona, chance).passing_remark(variables["scenario"], cue)
 
 
 def _update(variables: Mapping[str, Any], chance: Random) -> SessionDraft:
     fact, persona = variables["fact"], variables["persona"]
-    cue = _cue(fact, persona, variables["strength"])
+    cue = _cue(fact, persona, variables["strength"], variables["ordinal"])
     told = fact.reason and variables["strength"] == "strong"
     lead = chance.choice(bank_of(persona.split).moves.update_leads) if told else ""
     return Composer(persona, chance, reason=fact.reason or "").passing_remark(variables["scenario"], cue, lead)

@@ -55,7 +55,7 @@ def test_everything_requested_is_kept_or_rejected(
         assemble={"budgets": budgets},
         dedup={"overlap": overlap},
     )
-    outcome = run_here(config, tmp_path_factory.mktemp("run"))
+    outcome = run_here(config, tmp_path_factory.mktemp("run"), until="assemble")
     for stage in COUNTED:
         files = f"{outcome.folder.root}/rejects/{stage}/*.parquet"
         rejects = duckdb.execute(f"SELECT record_type, count(*), count(DISTINCT record_id) FROM '{files}' GROUP BY 1").fetchall()

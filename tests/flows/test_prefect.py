@@ -92,3 +92,12 @@ def test_one_stage_runs_on_its_own(api: str, tmp_path: Path) -> None:
     names = {run["flow_id"] for run in call(api, "/flow_runs/filter")}
     flows = {flow["name"] for flow in call(api, "/flows/filter") if flow["id"] in names}
     assert "subtext-expand" in flows
+
+
+@pytest.mark.timeout(280)
+def test_without_a_server_it_starts_one_of_its_own_and_says_nothing_of_it(tmp_path: Path, published: Path) -> None:
+    config = str(REPO / "configs" / "demo.yaml")
+    done = subtext("run", config, *TINY_SETTINGS, "--out", str(tmp_path), PREFECT_HOME=str(tmp_path / "prefect"))
+    assert done.returncode == 0, done.stderr
+    assert all(line.split()[1] == "s" for line in done.stderr.splitlines()), done.stderr
+    assert hashes(tmp_path / "tiny" / "0.1.0" / "data") == hashes(published / "data")

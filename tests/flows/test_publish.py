@@ -9,6 +9,8 @@ import datasets
 import duckdb
 import pytest
 
+from author.offline.people import load_people
+from schemas.errors import InputError, SubtextError
 from schemas.seed import SPLITS
 from store.catalog import ask
 from tests.runs import REPO, hashes, run_here, subtext, tiny
@@ -130,3 +132,42 @@ def test_an_earlier_versions_splits_are_honoured(tmp_path: Path, published: Path
     assert earlier.keys() & now.keys()
     assert all(now[name] == split for name, split in earlier.items() if name in now)
     assert hashes(published / "data")
+
+
+def test_a_finished_version_is_not_overwritten_from_other_seeds(tmp_path: Path) -> None:
+    seeds = tmp_path / "people.jsonl"
+    lines = [json.dumps({"persona": text}) for text in load_people().one_liners[:5]]
+    seeds.write_text("\n".join(lines), encoding="utf-8")
+    root = run_here(tiny(seeds={"path": str(seeds)}), tmp_path).folder.root
+    before = hashes(root)
+    seeds.write_text("\n".join([*lines, '{"persona": "a lamplighter in Rome who keeps bees"}']), encoding="utf-8")
+    with pytest.raises(InputError, match="from other seeds"):
+        run_here(tiny(seeds={"path": str(seeds)}), tmp_path)
+    assert hashes(root) == before
+
+
+def test_nothing_is_published_when_a_split_has_nobody_left(tmp_path: Path) -> None:
+    with pytest.raises(SubtextError, match=r"nothing to publish in the \w+ split.*assemble\.budgets"):
+        run_here(tiny(assemble={"budgets": [1000], "fill": 1.0}), tmp_path)
+    assert not list(tmp_path.rglob("manifest.json")) and not list(tmp_path.rglob("data"))
+
+
+def test_any_licence_makes_a_card_that_datasets_reads(tmp_path: Path) -> None:
+    root = run_here(tiny(seeds={"license": 'see: http://example.com "terms"'}), tmp_path).folder.root
+    assert "see: http://example.com" in (root / "README.md").read_text(encoding="utf-8")
+    assert datasets.load_dataset(str(root), "personas", cache_dir=str(tmp_path / "cache"))["train"].num_rows == 3
+
+
+def test_it_publishes_on_a_machine_without_git(tmp_path: Path, published: Path) -> None:
+    done = subtext("run", "--out", str(tmp_path), tiny_run=True, PATH="/nowhere")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "tiny" / "0.1.0" / "manifest.json").read_text())["git_revision"] is None
+    assert hashes(tmp_path / "tiny" / "0.1.0" / "data") == hashes(published / "data")
+
+
+def test_strange_files_beside_the_data_are_in_nobodys_way(published: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(published, copy)
+    (copy / "data" / ".DS_Store").write_bytes(b"\0")
+    shutil.rmtree(copy / "stages")
+    assert ask(copy, "SELECT count(*) FROM personas").rows == [(5,)]

@@ -9,6 +9,8 @@ from schemas.errors import InputError
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 
+DEFAULT_NOISE = {"hypothetical": 3, "third_person": 3, "fiction": 2, "quoted": 3, "near_miss": 3, "assistant_only": 2}
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -49,8 +51,8 @@ def test_settings_lie_over_the_file_and_a_later_one_over_an_earlier_one(path: Pa
         ("assemble.budgets=[32000, 128000]", "assemble", "budgets", (32_000, 128_000)),
         ("expand.months=[3,3]", "expand", "months", (3, 3)),
         ("expand.updates=1", "expand", "updates", 1.0),
-        ("distract.noise={quoted: 2}", "distract", "noise", {"quoted": 2}),
-        ("distract.noise.quoted=9", "distract", "noise", {"quoted": 9}),
+        ("distract.noise={quoted: 2}", "distract", "noise", {**DEFAULT_NOISE, "quoted": 2}),
+        ("distract.noise.quoted=9", "distract", "noise", {**DEFAULT_NOISE, "quoted": 9}),
         ("seeds.limit=null", "seeds", "limit", None),
         ("dataset.version='1.0'", "dataset", "version", "1.0"),
         ("seeds.on_error=skip", "seeds", "on_error", "skip"),
@@ -85,7 +87,7 @@ def test_the_version_of_the_command_line_wins_and_stays_text(path: Path, version
         ("ran.seed=1", "mine.yaml: ran: Extra inputs are not permitted"),
         ("run.seed=one", "mine.yaml: run.seed: Input should be a valid integer"),
         ("run.shard_size=0", "mine.yaml: run.shard_size: Input should be greater than or equal to 1 (given: 0)"),
-        ("dataset.version=1.0", "mine.yaml: dataset.version: Input should be a valid string (given: 1.0)"),
+        ("dataset.version=1.0", "mine.yaml: dataset.version: Input should be a valid string; put it in quotes (given: 1.0)"),
         ("dataset.name=a/b", "mine.yaml: dataset.name: String should match pattern"),
         ("dataset.name=..", "mine.yaml: dataset.name: String should match pattern"),
         ("seeds.on_error=ignore", "mine.yaml: seeds.on_error: Input should be 'fail' or 'skip' (given: 'ignore')"),
@@ -97,7 +99,8 @@ def test_the_version_of_the_command_line_wins_and_stays_text(path: Path, version
         ("expand.kinds={neutral: 0.5}", "expand.kinds must add up to 1, not 0.500"),
         ("ask.kinds={current: 0.5, forget: 0.6}", "ask.kinds must add up to 1, not 1.100"),
         ("ask.kinds={poem: 1}", "mine.yaml: ask.kinds.poem"),
-        ("distract.noise={quoted: -1}", "distract.noise: counts are 0 or more"),
+        ("distract.noise={quoted: -1}", "distract.noise.quoted: Input should be greater than or equal to 0 (given: -1)"),
+        ("distract.noise={unrelated: 5}", "distract.noise: unrelated sessions are not counted"),
         ("assemble.budgets=[]", "mine.yaml: assemble.budgets: "),
         ("assemble.budgets=[32000, 32000]", "assemble.budgets must be different numbers"),
         ("assemble.budgets=[500]", "assemble.budgets must be different numbers of 1,000 tokens or more"),
@@ -143,6 +146,6 @@ def test_only_what_cannot_show_in_the_data_leaves_the_identity_alone() -> None:
     assert identity() == identity(run={"concurrency": 9})
     others = [
         identity(run={"seed": 2}), identity(dataset={"name": "e"}), identity(seeds={"license": "MIT"}),
-        identity(distract={"noise": {}}), identity(assemble={"fill": 0.9}), identity(dedup={"overlap": 0.61}),
+        identity(distract={"noise": {"quoted": 0}}), identity(assemble={"fill": 0.9}), identity(dedup={"overlap": 0.61}),
     ]  # fmt: skip
     assert len({identity(), *others}) == 7

@@ -4,8 +4,10 @@ from itertools import permutations
 from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from text.neardup import Limits, containment, find_duplicates, grams
+from text.neardup import Limits, containment, find_duplicates, grams, overlapping
 
 LIMITS = Limits(proposal_cosine=0.8, confirm_cosine=0.85, overlap=0.6)
 HENS = "A retired school teacher who restores wooden boats in the winter and keeps a small flock of brown hens behind the old barn"
@@ -100,3 +102,16 @@ def test_a_text_is_dropped_only_for_one_that_stays() -> None:
     found = dropped([HENS, NEARLY, NEARLY])
     assert set(found) == {1, 2}
     assert not set(found) & set(found.values())
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    texts=st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=24).map(" ".join), min_size=2, max_size=14, unique=True),
+    overlap=st.sampled_from([0.2, 0.5, 0.6, 0.75, 1.0]),
+)
+def test_the_index_finds_the_pairs_that_comparing_all_finds(texts: list[str], overlap: float) -> None:
+    own = {index: grams(text) for index, text in enumerate(texts)}
+    all_pairs = {(a, b) for a in own for b in own if a < b and containment(own[a], own[b]) >= overlap}
+    found = list(overlapping(own, overlap))
+    assert set(found) == all_pairs
+    assert len(found) == len(all_pairs)
