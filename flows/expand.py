@@ -7,6 +7,7 @@ turned down, as a repeat where the statements mean the same and as a contradicti
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 
 from flows.run import Run, Start, gather
 from prompts.catalogue import clusters, load_catalogue
@@ -18,7 +19,7 @@ from schemas.outcome import Reject
 from schemas.persona import Persona
 from schemas.session import NoiseKind
 from store.parts import Produced, Receipt, ensure_part
-from text.encoder import encoder_id, full_encode
+from text.encoder import Vectors, encoder_id, full_encode
 
 STAGE = "expand"
 VERSION = 1
@@ -122,9 +123,14 @@ def _no_material(record_id: str) -> Reject:
     return Reject(record_id=record_id, record_type="fact", stage=STAGE, reason="no_material", detail=detail)
 
 
+@lru_cache(maxsize=4096)
+def _meaning(statement: str) -> Vectors:
+    """The statement's unit vector; the same few come up in many personas."""
+    return full_encode([statement])[0]
+
+
 def _turned_down(record_id: str, draft: FactDraft, other: FactDraft, other_id: str) -> Reject:
-    first, second = full_encode([other.statement, draft.statement])
-    alike = round(float(first @ second), 3)
+    alike = round(float(_meaning(other.statement) @ _meaning(draft.statement)), 3)
     same = draft.attribute == other.attribute and alike >= _SAME_STATEMENT
     return Reject(
         record_id=record_id,
