@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from typing import cast
 
 from flows.run import Run, Start, gather
 from prompts.catalogue import clusters, load_catalogue
@@ -126,7 +127,8 @@ def _no_material(record_id: str) -> Reject:
 @lru_cache(maxsize=4096)
 def _meaning(statement: str) -> Vectors:
     """The statement's unit vector; the same few come up in many personas."""
-    return full_encode([statement])[0]
+    (vector,) = full_encode([statement])
+    return cast(Vectors, vector)
 
 
 def _turned_down(record_id: str, draft: FactDraft, other: FactDraft, other_id: str) -> Reject:
