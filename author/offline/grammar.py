@@ -6,7 +6,7 @@ scenario differ in most of their 5-grams.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -123,22 +123,27 @@ class Composer:
         wordings = [self._chance.sample(move, 2) for move in (topic.opening, topic.middle, topic.closing)]
         mine = [self._voice.say(self._fill(first), spoken) for first, _ in wordings]
         material = self._fill(self._chance.choice(topic.material)).rstrip() if topic.material else ""
-        text = self._text(scenario, mine, self._voice.say(remark, spoken), ends)
+        text = self._text(mine, self._aside(scenario, remark, lambda words: self._voice.say(words, spoken)), ends)
         blocks = [f"{ask} {closer}" if polish and not ask.endswith(":") else ask, text, material, "" if polish else closer]
         request = "\n\n".join(block.strip() for block in blocks if block.strip())
         lead, note = self._fill(self._chance.choice(scenario.answers)), self._fill(self._chance.choice(scenario.notes))
         if polish:
             theirs = [self._fill(second) for _, second in wordings]
-            return request, f"{lead}\n\n{self._text(scenario, theirs, remark, ends)}\n\n{note}"
+            return request, f"{lead}\n\n{self._text(theirs, self._aside(scenario, remark, str), ends)}\n\n{note}"
         chosen = sorted(self._chance.sample(range(len(topic.advice)), 3))
         return request, "\n\n".join([lead, *(self._fill(topic.advice[index]) for index in chosen), note])
 
-    def _text(self, scenario: Scenario, moves: Sequence[str], remark: str, ends: Sequence[str]) -> str:
-        """The three moves with the remark before the last, between a greeting and a sign-off."""
+    def _aside(self, scenario: Scenario, remark: str, say: Callable[[str], str]) -> str:
+        """The remark in passing with what leads over to it, said by `say`; nothing where there is no remark."""
+        if not remark:
+            return ""
+        return f"{say(self._fill(self._chance.choice(scenario.bridges)))} {say(remark)}"
+
+    def _text(self, moves: Sequence[str], aside: str, ends: Sequence[str]) -> str:
+        """The three moves with the aside before the last, between a greeting and a sign-off."""
         opening, middle, closing = moves
         joint = " " if opening[-1:] in ".!?\"')" else "\n"
-        bridge = self._fill(self._chance.choice(scenario.bridges)) if remark else ""
-        paragraphs = [ends[0], f"{opening}{joint}{middle}", f"{bridge} {remark}".strip(), closing, ends[1]]
+        paragraphs = [ends[0], f"{opening}{joint}{middle}", aside, closing, ends[1]]
         return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
     def _exchange(self, followups: Sequence[Exchange]) -> list[str]:

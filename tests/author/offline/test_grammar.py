@@ -61,6 +61,9 @@ def test_styles_show_in_what_the_user_writes() -> None:
         for scenario in SCENARIOS
     ]
     assert all(text == text.lower() for text in terse)
+    talk = Composer(persona(style=styles["terse"]), rng("talk")).passing_remark("trouble_consult", CUE).messages[0].content
+    own_words = re.sub(r'"[^"]*"', "", talk)  # whom the user quotes speaks as they speak
+    assert own_words == own_words.lower()
     formal = Composer(persona(style=styles["formal"]), rng("formal")).passing_remark("trouble_consult", CUE)
     assert not re.search(r"n't\b|'m\b|'ll\b", formal.messages[0].content)
     assert "does not know" in formal.quotes[0]
