@@ -132,8 +132,9 @@ def test_sql_prints_tab_separated_rows(published: Path) -> None:
 
 
 def test_stopped_by_ctrl_c_it_says_how_to_go_on(tmp_path: Path) -> None:
+    long_run = command("run", "--out", str(tmp_path), "--set", "seeds.builtin_count=150", tiny_run=True)
     process = subprocess.Popen(
-        command("run", "--out", str(tmp_path), tiny_run=True), cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        long_run, cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(REPO)},
     )  # fmt: skip
     while process.poll() is None and not list(tmp_path.glob("tiny/*/stages/seeds/*.json")):
