@@ -14,6 +14,7 @@ class Author(Protocol):
     """Writes drafts."""
 
     kind: str
+    """What summary.json calls it."""
     id: str
     """What decides its output beside the request: part of the key of every part that it writes."""
 

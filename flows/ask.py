@@ -13,7 +13,7 @@ from itertools import zip_longest
 from flows.expand import life_of, trap_kind, waking
 from flows.heads import read_heads
 from flows.run import Run
-from prompts.catalogue import clusters
+from prompts.catalogue import clusters, load_catalogue
 from schemas.expansion import Expansion
 from schemas.fact import Fact
 from schemas.ids import rng
@@ -56,7 +56,10 @@ class Candidate:
 
 def ask_all(run: Run, upstream: Sequence[Receipt], shards: int, item_shards: int) -> Receipt:
     """Make (or find) the one part of this stage."""
-    inputs = (VERSION, run.seed, run.config.ask.model_dump_json(), run.config.expand.months, *(receipt.content for receipt in upstream))
+    inputs = (
+        VERSION, run.seed, run.config.ask.model_dump_json(), run.config.expand.months, load_catalogue(),
+        *(receipt.content for receipt in upstream),
+    )  # fmt: skip
     return ensure_part(run.folder, STAGE, 0, inputs, lambda: _produce(run, shards, item_shards))
 
 

@@ -1,6 +1,5 @@
 """The door: `subtext COMMAND`. Errors are one or two lines on stderr; exit 0 done, 1 the work failed, 2 the input is wrong."""
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -77,20 +76,7 @@ def _run_plainly(config: "Config", out: Path, until: Any) -> "Outcome":
         return run_pipeline(config, out, ThreadRunner(config.run.concurrency, progress), progress, until)
 
 
-def set_prefect_defaults() -> None:
-    """Settings that Prefect must see before it is imported: no telemetry, patience with a slow machine, quiet logs."""
-    for name, value in {
-        "DO_NOT_TRACK": "1",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-        "PREFECT_LOGGING_LEVEL": "CRITICAL",
-        "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
-    }.items():
-        os.environ.setdefault(name, value)
-
-
 def _run_on_prefect(config: "Config", out: Path, until: Any) -> "Outcome":
-    set_prefect_defaults()
     from flows.prefect_flows import run_flow
 
     try:

@@ -46,7 +46,7 @@ def converse_shard(run: Run, index: int, upstream: Receipt) -> Receipt:
     """Make (or find) the part of one shard."""
     inputs = (
         VERSION, run.seed, run.author.id, run.tokens.id, run.config.converse.model_dump_json(),
-        run.config.expand.months, upstream.content,
+        run.config.expand.months, load_catalogue(), upstream.content,
     )  # fmt: skip
     return ensure_part(run.folder, STAGE, index, inputs, lambda: _produce(run, read_part(run.folder, "expand", index, Expansion)))
 

@@ -95,9 +95,10 @@ async def _expand(run: Run, start: Start) -> tuple[Expansion, list[Reject], int]
     chosen, rejects, looked_at = _settle(name, proposals.facts, config.facts_per_persona)
     facts = await _lay_out(run, persona, chosen)
     traps = await _traps(run, persona, facts)
-    missing = config.facts_per_persona - len(chosen), _trap_count(run) - len(traps)
-    rejects += [_no_material(f"{name}/x{len(rejects) + number:02d}") for number in range(sum(missing))]
-    asked = looked_at + missing[0] + (len(facts) - len(chosen)) + _trap_count(run)
+    planned = len(_planned_traps(run))
+    missing = config.facts_per_persona - len(chosen)
+    rejects += [_no_material(f"{name}/x{len(rejects) + number:02d}") for number in range(missing + planned - len(traps))]
+    asked = looked_at + missing + (len(facts) - len(chosen)) + planned
     return Expansion(persona=persona, facts=(*facts, *traps)), rejects, asked
 
 
@@ -178,15 +179,14 @@ def trap_kind(trap: Fact) -> NoiseKind:
     return next(kind for kind in _TRAP_KINDS if trap.fact_id.endswith(f"-{kind}"))
 
 
-def _trap_count(run: Run) -> int:
-    """How many traps a persona is to have: one for each planned session of a kind that lays one."""
-    return sum(run.config.distract.noise.get(kind, 0) for kind in _TRAP_KINDS)
+def _planned_traps(run: Run) -> list[NoiseKind]:
+    """The kinds of the traps that a persona is to have: one for each planned session of a kind that lays one."""
+    return [kind for kind in _TRAP_KINDS for _ in range(run.config.distract.noise.get(kind, 0))]
 
 
 async def _traps(run: Run, persona: Persona, facts: Sequence[Fact]) -> list[Fact]:
-    """False facts for the noise to tempt with, one for each planned session of a kind that lays a trap."""
-    name = persona.persona_id
-    kinds = [kind for kind in _TRAP_KINDS for _ in range(run.config.distract.noise.get(kind, 0))]
+    """False facts for the noise to tempt with, as planned."""
+    name, kinds = persona.persona_id, _planned_traps(run)
     if not kinds:
         return []
     since = life_of(run.seed, name, run.config.expand.months).start.date()

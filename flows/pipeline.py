@@ -50,7 +50,7 @@ def run_pipeline(config: Config, out: Path, runner: Runner, progress: Progress, 
             "stages": summarise(receipts),
             "tokens": {"prompt": 0, "cached": 0, "completion": 0},
             "cost_usd": 0.0,
-            "author": config.author.kind,
+            "author": run.author.kind,
         }
         if until != "publish":
             return Outcome(folder, summary, published=False)

@@ -1,9 +1,12 @@
 """The pipeline as Prefect flows: `pipeline` runs everything, and every stage is a flow of its own.
 
 One task is one shard of one stage. Prefect's result cache is off: our own parts decide what is still valid. Prefect's telemetry is
-off too (`set_prefect_defaults`).
+off too (`flows.prefect_settings`).
 """
 
+import flows.prefect_settings  # noqa: F401  (before Prefect)
+
+# isort: split
 import time
 from collections.abc import Sequence
 from pathlib import Path

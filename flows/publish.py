@@ -39,8 +39,8 @@ from store.parts import Receipt, file_hash, read_part, write_table
 from text.encoder import encoder_id
 
 STAGE = "publish"
-_LICENSE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 VERSION = 1
+_LICENSE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 _PACKAGES = ("prefect", "pydantic", "pyarrow", "duckdb", "datasets", "sentence-transformers", "model2vec", "torch", "tokenizers", "faker")
 
 
@@ -117,8 +117,9 @@ def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: dict[st
 def _refuse_empty_splits(run: Run) -> None:
     """A dataset in which a split has no persona left is not published."""
     kept = {history.persona_id for history in read_part(run.folder, "assemble", 0, History)}
+    starts = [start for shard in seeds.read_shards(run) for start in shard]
     for split in SPLITS:
-        people = {start.persona_id for shard in seeds.read_shards(run) for start in shard if start.seed.split == split}
+        people = {start.persona_id for start in starts if start.seed.split == split}
         if people and not people & kept:
             raise SubtextError(
                 f"nothing to publish in the {split} split: no history of its {len(people)} persona(s) could be filled "

@@ -58,7 +58,7 @@ class Bank:
     """Everything the offline author can say."""
 
     id: str
-    """Hash of all files: part of the key of every part that the author writes."""
+    """Hash of all files and of the catalogue: part of the key of every part that the author writes."""
     catalogue: Mapping[str, AttributeEntry]
     attributes: Mapping[str, AttributeBank]
     near_miss: Mapping[str, tuple[Exchange, ...]]
@@ -147,7 +147,7 @@ def load_bank(folder: Path = BANK_DIR) -> Bank:
     }
     padding = [read_bank_file(path, Padding) for path in _files(folder, "padding")]
     bank = Bank(
-        id=_fingerprint(folder),
+        id=digest(_fingerprint(folder), catalogue),
         catalogue=catalogue,
         attributes=attributes,
         near_miss={name: _near_miss(name, attribute, replies) for name, attribute in attributes.items()},

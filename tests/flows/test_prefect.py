@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from schemas.stage import STAGES
 from tests.runs import REPO, TINY_SETTINGS, hashes, subtext
 
 
@@ -92,6 +93,24 @@ def test_one_stage_runs_on_its_own(api: str, tmp_path: Path) -> None:
     names = {run["flow_id"] for run in call(api, "/flow_runs/filter")}
     flows = {flow["name"] for flow in call(api, "/flows/filter") if flow["id"] in names}
     assert "subtext-expand" in flows
+
+
+def test_every_stage_is_a_flow_that_runs_on_its_own_without_telemetry(api: str, tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from flows.prefect_flows import FLOWS; "
+        "print(sorted(FLOWS), os.environ['DO_NOT_TRACK'], os.environ['PREFECT_SERVER_ANALYTICS_ENABLED']); "
+        "print(sorted(FLOWS['expand'](sys.argv[1], sys.argv[3::2], sys.argv[2])['stages']))"
+    )
+    settings = TINY_SETTINGS[1::2]
+    arguments = [str(REPO / "configs" / "demo.yaml"), str(tmp_path), *(word for setting in settings for word in (setting, ""))]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=REPO, check=False, timeout=200,
+        env={**{k: v for k, v in os.environ.items() if k != "DO_NOT_TRACK"}, "PYTHONPATH": str(REPO), "PREFECT_API_URL": api},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first == f"{sorted(STAGES)} 1 false"
+    assert second == "['expand', 'seeds']"
 
 
 @pytest.mark.timeout(280)
