@@ -1,34 +1,52 @@
-"""The one way text is made: `Author.write`. Who stands behind it, a bank or a language model, no stage knows."""
+"""The one way text is made: `Author.write`. Who stands behind it, a bank or a language model, no stage knows.
+
+A record that cannot be written is data, not a crash: `Unwritten` becomes a rejected row. What stops the whole run (a wrong key, a
+spent budget, no server) is a SubtextError, after every reply that was paid for has been journalled.
+"""
 
 from collections.abc import Mapping
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
-
-from schemas.config import AuthorConfig
 
 Draft = TypeVar("Draft", bound=BaseModel)
 
 
+class Unwritten(Exception):
+    """One record could not be written."""
+
+    def __init__(self, reason: str, detail: str, raw: str | None = None, retryable: bool = False) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        """One word for the cause, as in `schemas.outcome.Reject`."""
+        self.detail = detail
+        self.raw = raw
+        """The last reply, where there was one."""
+        self.retryable = retryable
+
+
 class Author(Protocol):
-    """Writes drafts."""
+    """Writes drafts. Safe to use from several threads and event loops at once."""
 
     kind: str
     """What summary.json calls it."""
-    id: str
-    """What decides its output beside the request: part of the key of every part that it writes."""
 
-    async def write(self, prompt: str, variables: Mapping[str, object], schema: type[Draft], seed: int) -> Draft:
-        """Write what `prompt` (its name, `stage/kind`) asks for, as an instance of `schema`.
+    def id_for(self, stage: str) -> str:
+        """What decides its output for the prompts of `stage`, beside the request: part of the key of every part that it writes."""
+        ...
 
-        The same request with the same seed gives the same draft. Raises SubtextError when it cannot be written.
+    async def write(self, prompt: str, variables: Mapping[str, object], schema: type[Draft], seed: int, record_id: str) -> Draft:
+        """Write what `prompt` (its name, `stage/kind`) asks for about `record_id`, as an instance of `schema`.
+
+        The same request with the same seed gives the same draft. Raises Unwritten when this record cannot be had, and SubtextError
+        when the run cannot go on.
         """
         ...
 
+    def spent(self) -> dict[str, Any]:
+        """The ledger, as summary.json has it: `tokens`, `cost_usd`, and what a language model also has, `calls` by prompt."""
+        ...
 
-def make_author(config: AuthorConfig) -> Author:
-    """The author that the config names."""
-    del config  # one kind so far
-    from author.offline.offline_author import OfflineAuthor
-
-    return OfflineAuthor()
+    def close(self) -> None:
+        """Wait for requests under way, so that nothing paid for is lost, and let go of servers and connections."""
+        ...

@@ -65,10 +65,76 @@ class RunConfig(_Section):
     runner: Literal["threads"] = "threads"
 
 
-class AuthorConfig(_Section):
-    """Who writes. Language models arrive with the next version; until then the embedded author is the only one."""
+class PriceConfig(_Section):
+    """US dollars per million tokens, as the provider charges them."""
 
-    kind: Literal["offline"] = "offline"
+    prompt: float = Field(0, ge=0)
+    cached: float | None = Field(None, ge=0)
+    """Prompt tokens that the server had cached; none: as other prompt tokens."""
+    completion: float = Field(0, ge=0)
+
+
+class AuthorConfig(_Section):
+    """Who writes: the embedded offline author, or a language model on any OpenAI-compatible server."""
+
+    kind: Literal["offline", "openai"] = "offline"
+    model: str | None = None
+    """The model's name on its server, or for `launch` also a folder that holds it."""
+    base_url: str | tuple[str, ...] | None = None
+    """Where the server is, up to `/v1`; several servers of one model share the work."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """The environment variable (or line of `.env`) that holds the key."""
+    launch: Literal["none", "vllm", "local"] = "none"
+    """Start the server too, and stop it at the end: vLLM, or the small local model."""
+    replicas: int = Field(1, ge=1, le=64)
+    """Data-parallel copies of the model that a launched vLLM runs."""
+    python: str | None = None
+    """The interpreter of the environment that vLLM is installed in; none: this one."""
+    max_concurrency: int = Field(256, ge=1, le=10_000)
+    """Never more requests at once than this, over all servers; within it the number adapts by itself."""
+    timeout_s: float = Field(600, gt=0)
+    """Seconds to wait for one reply. A loaded server of one's own is slow, not broken."""
+    temperature: float = Field(0.9, ge=0, le=2)
+    text_limit: int | None = Field(None, ge=20)
+    """Longest text in a reply, in characters, held by the server's grammar. Small models run on without it; some servers refuse it."""
+    price: PriceConfig = PriceConfig()
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The servers that are not launched."""
+        return (self.base_url,) if isinstance(self.base_url, str) else self.base_url or ()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.kind == "offline":
+            return self
+        if self.model is None and self.launch != "local":
+            raise ValueError("author.kind openai needs author.model, the model's name on its server")
+        if (self.launch == "none") != bool(self.urls):
+            raise ValueError("author.kind openai needs either author.base_url (http://…/v1) or author.launch (vllm, local)")
+        if bad := [url for url in self.urls if not re.match(r"https?://[^/]", url)]:
+            raise ValueError(f"author.base_url: {bad[0]} is not an address such as http://127.0.0.1:8000/v1")
+        return self
+
+
+class BudgetConfig(_Section):
+    """Brakes: the run stops, cleanly and before it, where one of them would be passed. Not part of what the dataset is."""
+
+    tokens: int | None = Field(None, ge=1)
+    """Prompt and completion tokens of all runs on this version together."""
+    usd: float | None = Field(None, gt=0)
+    """Dollars of all runs on this version together, by `author.price`."""
+    minutes: float | None = Field(None, gt=0)
+    """Minutes of one run."""
+
+
+class TargetConfig(_Section):
+    """How much is wanted, counted after every check. Without a target, every seed is tried once."""
+
+    personas: int | None = Field(None, ge=1)
+    questions: int | None = Field(None, ge=1)
+    max_attempts_ratio: float = Field(3, ge=1, le=100)
+    """At most so many times the personas that would be needed if every one of them were accepted."""
 
 
 class ExpandConfig(_Section):
@@ -160,6 +226,14 @@ class AuditConfig(_Section):
     gate: Literal["report"] = "report"
 
 
+FREE: tuple[tuple[str, str], ...] = (
+    ("run", "concurrency"), ("run", "runner"),
+    *(("author", key) for key in ("base_url", "api_key_env", "launch", "replicas", "python", "max_concurrency", "timeout_s", "price")),
+    *(("budget", key) for key in ("tokens", "usd", "minutes")),
+)  # fmt: skip
+"""Settings that say how the work is done, or how much of it now: a version may go on with others."""
+
+
 class Config(_Section):
     """A whole run."""
 
@@ -167,6 +241,8 @@ class Config(_Section):
     seeds: SeedsConfig = SeedsConfig()
     run: RunConfig = RunConfig()
     author: AuthorConfig = AuthorConfig()
+    budget: BudgetConfig = BudgetConfig()
+    target: TargetConfig = TargetConfig()
     expand: ExpandConfig = ExpandConfig()
     converse: ConverseConfig = ConverseConfig()
     distract: DistractConfig = DistractConfig()
@@ -186,6 +262,8 @@ class Config(_Section):
         for shares, where in ((self.expand.kinds, "expand.kinds"), (self.ask.kinds, "ask.kinds")):
             if abs(sum(shares.values()) - 1) > 0.001:
                 raise ValueError(f"{where} must add up to 1, not {sum(shares.values()):.3f}")
+        if self.budget.usd is not None and not (self.author.price.prompt or self.author.price.completion):
+            raise ValueError("budget.usd needs author.price (dollars per million tokens), or nothing is ever spent")
         if len(set(self.assemble.budgets)) != len(self.assemble.budgets) or any(b < 1000 for b in self.assemble.budgets):
             raise ValueError("assemble.budgets must be different numbers of 1,000 tokens or more")
         if any(b % 1000 for b in self.assemble.budgets):
@@ -195,16 +273,18 @@ class Config(_Section):
     def public(self) -> dict[str, Any]:
         """The settings as they are stored: files by their names only, so that nothing names a folder of this machine."""
         fields = self.model_dump(mode="json")
-        for section, key in (("seeds", "path"), ("seeds", "splits_from"), ("assemble", "tokenizer")):
+        for section, key in (("seeds", "path"), ("seeds", "splits_from"), ("assemble", "tokenizer"), ("author", "model")):
             if fields[section][key]:
                 fields[section][key] = without_folder(fields[section][key])
+        for key in ("base_url", "python"):  # addresses of this network, folders of this machine
+            del fields["author"][key]
         return fields
 
     def identity(self) -> str:
-        """Hash of every setting that may show in the run folder: all but concurrency and runner."""
+        """Hash of every setting that decides what the dataset is: all but `FREE`."""
         fields = self.public()
-        for free in ("concurrency", "runner"):
-            del fields["run"][free]
+        for section, key in FREE:
+            fields[section].pop(key, None)
         return digest(json.dumps(fields, sort_keys=True), size=16)
 
 

@@ -33,7 +33,9 @@ class Reject(Record):
     similarity: float | None = None
     """Cosine of the two texts in the full encoder, where they were compared: a near duplicate, or a contradiction."""
     raw: str | None = None
-    """What was refused, where it exists nowhere else: the draft of an author."""
+    """What was refused, where it exists nowhere else: the draft or the raw reply of an author."""
+    retryable: bool = False
+    """Whether another try may succeed: `subtext retry-failed` makes one."""
 
 
 class Survivor(Record):

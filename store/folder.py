@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.config import Config
+from schemas.config import FREE, Config
 from schemas.errors import InputError, SubtextError
 
 
@@ -154,7 +154,8 @@ def _claim(folder: RunFolder, config: Config) -> None:
         raise SubtextError(f"{path} is damaged; delete it and run again (finished parts are kept)") from error
     if same:
         return
-    keys = list(dict.fromkeys(key for key, _ in differing if key not in ("run.concurrency", "run.runner")))
+    free = {".".join(place) for place in FREE}
+    keys = list(dict.fromkeys(key for key, _ in differing if key not in free and not key.startswith("author.price.")))
     raise InputError(
         f"{folder.root} was made with another config (different: {', '.join(keys[:4]) or 'settings of an older release'}); "
         "give this one a version of its own with --version"
