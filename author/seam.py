@@ -12,17 +12,18 @@ from pydantic import BaseModel
 Draft = TypeVar("Draft", bound=BaseModel)
 
 
-class Unwritten(Exception):
+class Unwritten(Exception):  # noqa: N818 (an outcome, which a stage records, rather than an error)
     """One record could not be written."""
 
-    def __init__(self, reason: str, detail: str, raw: str | None = None, retryable: bool = False) -> None:
+    def __init__(self, reason: str, detail: str, raw: str | None = None, retry: str | None = None) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         """One word for the cause, as in `schemas.outcome.Reject`."""
         self.detail = detail
         self.raw = raw
         """The last reply, where there was one."""
-        self.retryable = retryable
+        self.retry = retry
+        """The record id to ask for again, where another try may succeed."""
 
 
 class Author(Protocol):
@@ -30,6 +31,10 @@ class Author(Protocol):
 
     kind: str
     """What summary.json calls it."""
+    name: str
+    """What the dataset card and the manifest call it: the model, or the bank."""
+    varies: bool
+    """Whether asking again for a record may give another draft."""
 
     def id_for(self, stage: str) -> str:
         """What decides its output for the prompts of `stage`, beside the request: part of the key of every part that it writes."""
@@ -47,6 +52,14 @@ class Author(Protocol):
         """The ledger, as summary.json has it: `tokens`, `cost_usd`, and what a language model also has, `calls` by prompt."""
         ...
 
+    def status(self) -> str:
+        """The same in a few words, for the terminal; empty where nothing is spent."""
+        ...
+
+    def stop(self) -> None:
+        """Ask for nothing more: who still waits for a draft gets a SubtextError. What is under way goes on."""
+        ...
+
     def close(self) -> None:
-        """Wait for requests under way, so that nothing paid for is lost, and let go of servers and connections."""
+        """Stop, wait for requests under way, so that nothing paid for is lost, and let go of servers and connections."""
         ...

@@ -16,14 +16,14 @@ from flows.run import Run
 from prompts.catalogue import clusters, load_catalogue
 from schemas.expansion import Expansion
 from schemas.fact import Fact
-from schemas.ids import rng
+from schemas.ids import normalise, rng
 from schemas.outcome import Reject
 from schemas.question import Item, Option, OptionRole, Question, QuestionKind
 from schemas.session import NoiseKind, SessionHead
 from store.parts import Produced, Receipt, ensure_part, read_part
 
 STAGE = "ask"
-VERSION = 1
+VERSION = 2
 _RESERVE = 0.06
 """Questions dealt beyond the number wanted, as a share of it."""
 _TRAP_QUESTIONS: dict[NoiseKind, QuestionKind] = {
@@ -44,9 +44,9 @@ class Candidate:
     facts: tuple[Fact, ...]
     """What it is about; empty for an attribute of which the user never spoke."""
     gold: str | None
-    """The right value; None: assume nothing."""
+    """The right value, normalised; None: assume nothing."""
     roles: dict[str, OptionRole]
-    """Roles of values other than the gold one, where they have been told in some way; all others are `other_value`."""
+    """Roles of (normalised) values other than the gold one, where they have been told in some way; all others are `other_value`."""
     needs: tuple[SessionHead, ...]
     """Sessions that must precede it."""
     after: datetime
@@ -129,7 +129,7 @@ def _candidates(expansion: Expansion, shown: dict[str, list[SessionHead]], items
     told: dict[str, dict[str, OptionRole]] = defaultdict(dict)
     seen = [fact for fact in facts.values() if shown.get(fact.fact_id)]
     for fact in seen:
-        told[fact.attribute].setdefault(fact.value, _role(fact))
+        told[fact.attribute].setdefault(normalise(fact.value), _role(fact))
     for fact in seen:
         for item in items.get((fact.attribute, split), ()):
             if fact.status == "trap":
@@ -153,40 +153,46 @@ def _role(fact: Fact) -> OptionRole:
 
 def _about_fact(fact: Fact, facts: dict[str, Fact], shown: dict[str, list[SessionHead]], item: Item) -> Candidate | None:
     """A question on a true fact: as it is, after its change, after it was to be forgotten, or where it should not be repeated."""
-    offered = {option.value for option in item.options}
-    if fact.value not in offered:
+    offered, value = _offered(item), normalise(fact.value)
+    if value not in offered:
         return None
     needs = tuple(shown[fact.fact_id])
     after = max(head.started_at for head in needs)
     if fact.forget_requested_at:
-        return Candidate("forget", item, (fact,), None, {fact.value: "leak"}, needs, after, None)
+        return Candidate("forget", item, (fact,), None, {value: "leak"}, needs, after, None)
     before = datetime.combine(fact.valid_until, time(), UTC) if fact.valid_until else None
     if fact.kind == "sensitive":
-        return Candidate("sensitive", item, (fact,), None, {fact.value: "leak"}, needs, after, before)
+        return Candidate("sensitive", item, (fact,), None, {value: "leak"}, needs, after, before)
     if fact.supersedes:
         old = facts[fact.supersedes]
-        if old.value not in offered or not shown.get(old.fact_id):
+        if normalise(old.value) not in offered or not shown.get(old.fact_id):
             return None
         needs = (*shown[old.fact_id], *needs)
-        return Candidate("updated", item, (fact, old), fact.value, {old.value: "stale"}, needs, after, None)
-    return Candidate("current", item, (fact,), fact.value, {}, needs, after, before)
+        return Candidate("updated", item, (fact, old), value, {normalise(old.value): "stale"}, needs, after, None)
+    return Candidate("current", item, (fact,), value, {}, needs, after, before)
 
 
 def _about_trap(trap: Fact, own: Fact | None, shown: dict[str, list[SessionHead]], item: Item) -> Candidate | None:
     """A question that who fell for the trap gets wrong. Where the user holds the attribute, their own value is right."""
-    offered = {option.value for option in item.options}
+    offered, value = _offered(item), normalise(trap.value)
     kind = _TRAP_QUESTIONS[trap_kind(trap)]
     needs = tuple(shown[trap.fact_id])
-    if trap.value not in offered:
+    if value not in offered:
         return None
     if own is None:
-        return Candidate(kind, item, (trap,), None, {trap.value: "trap"}, needs, max(head.started_at for head in needs), None)
-    if own.value not in offered or own.value == trap.value or own.forget_requested_at or own.supersedes or not shown.get(own.fact_id):
+        return Candidate(kind, item, (trap,), None, {value: "trap"}, needs, max(head.started_at for head in needs), None)
+    mine = normalise(own.value)
+    if mine not in offered or mine == value or own.forget_requested_at or own.supersedes or not shown.get(own.fact_id):
         return None
     if own.kind == "sensitive":
         return None
     needs = (*shown[own.fact_id], *needs)
-    return Candidate(kind, item, (own, trap), own.value, {trap.value: "trap"}, needs, max(head.started_at for head in needs), None)
+    return Candidate(kind, item, (own, trap), mine, {value: "trap"}, needs, max(head.started_at for head in needs), None)
+
+
+def _offered(item: Item) -> set[str]:
+    """The values that an item offers, normalised: authors spell one value in more than one way."""
+    return {normalise(option.value) for option in item.options if option.value is not None}
 
 
 def _ask(run: Run, expansion: Expansion, number: int, candidate: Candidate) -> Question:
@@ -205,10 +211,11 @@ def _ask(run: Run, expansion: Expansion, number: int, candidate: Candidate) -> Q
         asked_at = by_day if after < by_day < until else asked_at
     options = []
     for option in chance.sample(candidate.item.options, len(candidate.item.options)):
-        if option.value == candidate.gold:
+        value = None if option.value is None else normalise(option.value)
+        if value == candidate.gold:
             role: OptionRole = "gold"
         else:
-            role = "no_assumption" if option.value is None else candidate.roles.get(option.value, "other_value")
+            role = "no_assumption" if value is None else candidate.roles.get(value, "other_value")
         options.append(Option(text=option.text, value=option.value, role=role))
     return Question(
         question_id=question_id,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flows.serve import serve_llm
 from schemas.errors import SubtextError
 from schemas.stage import STAGES
 
@@ -47,6 +48,9 @@ class _Door(click.Group):
 def main(debug: bool) -> None:
     """Subtext makes datasets of conversations in which who the user is shows only in the subtext."""
     del debug  # read by _Door
+
+
+main.add_command(serve_llm)
 
 
 @main.command(epilog="Example: subtext run configs/small.yaml --set run.seed=2 --version 0.2.0")

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
+from author.seam import Unwritten
 from flows.expand import Life, life_of, waking
-from flows.run import Run, gather
+from flows.run import Run, gather, unwritten
 from prompts.catalogue import load_catalogue
-from schemas.drafts import SessionDraft
+from schemas.drafts import ConversationDraft, SessionDraft
 from schemas.expansion import Expansion
 from schemas.fact import Fact
 from schemas.ids import derive, rng
@@ -25,7 +26,7 @@ from validators.implicit import check_implicit
 from validators.user_text import check_user_text, locate
 
 STAGE = "converse"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Plan:
 def converse_shard(run: Run, index: int, upstream: Receipt) -> Receipt:
     """Make (or find) the part of one shard."""
     inputs = (
-        VERSION, run.seed, run.author.id, run.tokens.id, run.config.converse.model_dump_json(),
+        VERSION, run.seed, run.author.id_for(STAGE), run.tokens.id, run.config.converse.model_dump_json(),
         run.config.expand.months, load_catalogue(), upstream.content,
     )  # fmt: skip
     return ensure_part(run.folder, STAGE, index, inputs, lambda: _produce(run, read_part(run.folder, "expand", index, Expansion)))
@@ -53,7 +54,7 @@ def converse_shard(run: Run, index: int, upstream: Receipt) -> Receipt:
 
 def _produce(run: Run, expansions: Sequence[Expansion]) -> Produced:
     plans = [(expansion.persona, plan) for expansion in expansions for plan in plan_sessions(run, expansion)]
-    written = gather([_write(run, persona, plan) for persona, plan in plans], run.config.run.concurrency)
+    written = gather([_write(run, persona, plan) for persona, plan in plans])
     sessions = [session for session in written if isinstance(session, Session)]
     rejects = [reject for reject in written if isinstance(reject, Reject)]
     return Produced(sessions, Session, rejects, {"session": len(plans)}, {"session": len(sessions)})
@@ -104,19 +105,14 @@ def _moments(run: Run, fact: Fact, life: Life) -> list[tuple[SessionRole, dateti
 
 
 async def _write(run: Run, persona: Persona, plan: Plan) -> Session | Reject:
-    draft = await run.author.write(
-        f"converse/{plan.role}",
-        {
-            "persona": persona,
-            "fact": plan.fact,
-            "topic": load_catalogue()[plan.fact.attribute].topic,
-            "scenario": plan.scenario,
-            "strength": plan.strength,
-            "ordinal": plan.ordinal,
-        },
-        SessionDraft,
-        derive(run.seed, plan.session_id),
-    )
+    request = {
+        "persona": persona, "fact": plan.fact, "topic": load_catalogue()[plan.fact.attribute].topic, "scenario": plan.scenario,
+        "strength": plan.strength, "ordinal": plan.ordinal,
+    }  # fmt: skip
+    try:
+        draft = await run.author.write(f"converse/{plan.role}", request, SessionDraft, derive(run.seed, plan.session_id), plan.session_id)
+    except Unwritten as gone:
+        return unwritten(gone, plan.session_id, "session", STAGE)
     verdicts = [check_user_text(plan.session_id, draft.messages, draft.quotes)]
     if plan.role != "forget" and plan.fact.kind != "sensitive":
         verdicts.append(check_implicit(plan.session_id, draft.messages, plan.fact.value))
@@ -124,7 +120,7 @@ async def _write(run: Run, persona: Persona, plan: Plan) -> Session | Reject:
         if not verdict.passed:
             return Reject(
                 record_id=plan.session_id, record_type="session", stage=STAGE, reason=verdict.validator, detail=verdict.reason,
-                raw=draft.model_dump_json(),
+                raw=draft.model_dump_json(), retry=plan.session_id if run.author.varies else None,
             )  # fmt: skip
     spans = [locate(draft.messages, quote, plan.fact.fact_id) for quote in draft.quotes]
     return Session(
@@ -143,6 +139,6 @@ async def _write(run: Run, persona: Persona, plan: Plan) -> Session | Reject:
     )
 
 
-def count_tokens(tokens: TokenCounter, draft: SessionDraft) -> int:
+def count_tokens(tokens: TokenCounter, draft: ConversationDraft) -> int:
     """Tokens of all message contents."""
     return sum(tokens.count([message.content for message in draft.messages]))

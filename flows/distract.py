@@ -4,12 +4,15 @@ Six kinds are planned per persona and lay a trap or touch a topic; `unrelated` f
 what dedup will drop.
 """
 
+import asyncio
 from collections.abc import Mapping
 
+from author.seam import Unwritten
 from flows.converse import count_tokens, plan_sessions
 from flows.expand import life_of, trap_kind, waking
-from flows.run import Run, gather
-from schemas.drafts import SessionDraft
+from flows.run import Run, gather, unwritten
+from prompts.catalogue import load_catalogue
+from schemas.drafts import ConversationDraft
 from schemas.expansion import Expansion
 from schemas.fact import Fact
 from schemas.ids import derive, rng, unit_interval
@@ -19,7 +22,8 @@ from schemas.session import NoiseKind, Scenario, Session
 from store.parts import Produced, Receipt, ensure_part, read_part
 
 STAGE = "distract"
-VERSION = 1
+VERSION = 2
+_USUAL_TOKENS, _MOST_AT_ONCE = 300, 64
 _MARGIN = 1.08
 """Sessions are written up to this multiple of the largest budget."""
 _AREAS: Mapping[str, Scenario] = {
@@ -38,7 +42,7 @@ _TRAP_SCENARIOS: Mapping[NoiseKind, tuple[Scenario, ...]] = {
 def distract_shard(run: Run, index: int, expanded: Receipt, conversed: Receipt) -> Receipt:
     """Make (or find) the part of one shard."""
     inputs = (
-        VERSION, run.seed, run.author.id, run.tokens.id, run.config.distract.model_dump_json(), run.config.expand.months,
+        VERSION, run.seed, run.author.id_for(STAGE), run.tokens.id, run.config.distract.model_dump_json(), run.config.expand.months,
         max(run.config.assemble.budgets), expanded.content, conversed.content,
     )  # fmt: skip
     return ensure_part(run.folder, STAGE, index, inputs, lambda: _produce(run, index))
@@ -49,11 +53,10 @@ def _produce(run: Run, index: int) -> Produced:
     for session in read_part(run.folder, "converse", index, Session):
         shown[session.persona_id] = shown.get(session.persona_id, 0) + session.tokens
     expansions = read_part(run.folder, "expand", index, Expansion)
-    lives = gather(
-        [_blur(run, expansion, shown.get(expansion.persona.persona_id, 0)) for expansion in expansions], run.config.run.concurrency
-    )
-    sessions = [session for life in lives for session in life]
-    rejects = [reject for expansion in expansions for reject in _missing(run, expansion)]
+    lives = gather([_blur(run, expansion, shown.get(expansion.persona.persona_id, 0)) for expansion in expansions])
+    sessions = [one for life in lives for one in life if isinstance(one, Session)]
+    rejects = [one for life in lives for one in life if isinstance(one, Reject)]
+    rejects += [reject for expansion in expansions for reject in _missing(run, expansion)]
     return Produced(sessions, Session, rejects, {"session": len(sessions) + len(rejects)}, {"session": len(sessions)})
 
 
@@ -69,18 +72,28 @@ def _missing(run: Run, expansion: Expansion) -> list[Reject]:
     ]  # fmt: skip
 
 
-async def _blur(run: Run, expansion: Expansion, shown_tokens: int) -> list[Session]:
-    """A persona's noise: the planned kinds first, then unrelated tool use until there is enough to fill the largest history."""
-    persona = expansion.persona
-    number = len(plan_sessions(run, expansion))
-    sessions: list[Session] = []
-    for kind, fact in _planned(run, expansion):
-        sessions.append(await _write(run, persona, number + len(sessions), kind, fact))
-    total = shown_tokens + sum(session.tokens for session in sessions)
-    while total < _MARGIN * max(run.config.assemble.budgets):
-        sessions.append(await _write(run, persona, number + len(sessions), "unrelated", None))
-        total += sessions[-1].tokens
-    return sessions
+async def _blur(run: Run, expansion: Expansion, shown_tokens: int) -> list[Session | Reject]:
+    """A persona's noise: the planned kinds first, then unrelated tool use until there is enough to fill the largest history.
+
+    How much is still missing is guessed from the sessions so far, so that a round of them can be written at once; the rounds get
+    smaller as the goal comes near. An author that gives nothing for two rounds is not asked a third time.
+    """
+    persona, number = expansion.persona, len(plan_sessions(run, expansion))
+    planned = _planned(run, expansion)
+    written = list(await asyncio.gather(*(_write(run, persona, number + at, *one) for at, one in enumerate(planned))))
+    goal, barren = _MARGIN * max(run.config.assemble.budgets), 0
+    while barren < 2:
+        lengths = [one.tokens for one in written if isinstance(one, Session)]
+        missing = goal - shown_tokens - sum(lengths)
+        if missing <= 0:
+            break
+        usual = sum(lengths) / len(lengths) if lengths else _USUAL_TOKENS
+        count = max(1, int(0.8 * missing / max(usual, 1)))
+        first = number + len(written)
+        more = await asyncio.gather(*(_write(run, persona, first + at, "unrelated", None) for at in range(min(count, _MOST_AT_ONCE))))
+        barren = 0 if any(isinstance(one, Session) and one.tokens for one in more) else barren + 1
+        written += more
+    return written
 
 
 def _planned(run: Run, expansion: Expansion) -> list[tuple[NoiseKind, Fact]]:
@@ -93,13 +106,17 @@ def _planned(run: Run, expansion: Expansion) -> list[tuple[NoiseKind, Fact]]:
     return planned + [(near, fact) for fact in chance.sample(held, min(len(held), wanted))]
 
 
-async def _write(run: Run, persona: Persona, number: int, kind: NoiseKind, fact: Fact | None) -> Session:
+async def _write(run: Run, persona: Persona, number: int, kind: NoiseKind, fact: Fact | None) -> Session | Reject:
     session_id = f"{persona.persona_id}/s{number:03d}"
     chance = rng(run.seed, session_id, "setting")
     area = chance.choice(sorted(_AREAS))
     scenario = _AREAS[area] if fact is None else chance.choice(_TRAP_SCENARIOS[kind])
-    variables: dict[str, object] = {"persona": persona, "fact": fact, "area": area, "scenario": scenario}
-    draft = await run.author.write(f"distract/{kind}", variables, SessionDraft, derive(run.seed, session_id))
+    topic = load_catalogue()[fact.attribute].topic if fact is not None else ""
+    request = {"persona": persona, "fact": fact, "topic": topic, "area": area, "scenario": scenario, "ordinal": number}
+    try:
+        draft = await run.author.write(f"distract/{kind}", request, ConversationDraft, derive(run.seed, session_id), session_id)
+    except Unwritten as gone:
+        return unwritten(gone, session_id, "session", STAGE)
     life = life_of(run.seed, persona.persona_id, run.config.expand.months)
     others = kind in ("third_person", "quoted", "fiction")
     return Session(

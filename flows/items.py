@@ -1,39 +1,44 @@
 """Stage 5, ask, first half: items are written per attribute and split, before anybody is asked anything.
 
-An item is one query with four complete answers: three for values of the attribute, one that assumes nothing. Each set of three
-values gets an item of its own, so that whoever holds a value finds items that offer it.
+An item is one query with four complete answers: three for values of the attribute, one that assumes nothing. The values that users
+hold are taken in blocks of four; for a block the author writes a query with an answer for each value in one go, and every three of
+the four make an item. So a text is written once and asked of all its users, and a value that turns up later starts or fills the last
+block and leaves the others as they are.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from flows.run import Run, gather
-from schemas.drafts import ItemDraft, ValuesDraft
+from author.seam import Unwritten
+from flows.run import Run, gather, unwritten
+from prompts.catalogue import load_catalogue
+from schemas.drafts import AnswerDraft, ItemDraft
 from schemas.expansion import Expansion
-from schemas.ids import derive, digest
+from schemas.ids import derive, digest, normalise
+from schemas.outcome import Reject
 from schemas.question import Item, ItemOption
 from schemas.seed import SPLITS, Split
 from store.parts import Produced, Receipt, ensure_part, read_part
 
 STAGE = "items"
-VERSION = 1
+VERSION = 2
 _QUERIES: dict[Split, int] = {"train": 2, "validation": 1, "test": 1}
 """Different queries per attribute and split."""
-_MOST_VALUES = 5
-"""Values of an attribute that its items offer; the commonest first."""
+_BLOCK = 4
+"""Values for which one query is written."""
 
 Held = dict[tuple[str, Split], tuple[str, ...]]
 
 
 def held_values(run: Run, shards: int) -> Held:
-    """The values that facts and traps of each split give to each attribute, commonest first."""
-    seen: dict[tuple[str, Split], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    """The values that facts and traps of each split give to each attribute, as they first come up in order of the shards."""
+    seen: dict[tuple[str, Split], dict[str, str]] = defaultdict(dict)
     for index in range(shards):
         for expansion in read_part(run.folder, "expand", index, Expansion):
             for fact in expansion.facts:
-                seen[fact.attribute, expansion.persona.split][fact.value] += 1
-    return {key: tuple(sorted(values, key=lambda value: (-values[value], value))) for key, values in seen.items()}
+                seen[fact.attribute, expansion.persona.split].setdefault(normalise(fact.value), fact.value)
+    return {key: tuple(values.values()) for key, values in seen.items()}
 
 
 def attribute_shards(held: Held, size: int) -> list[tuple[str, ...]]:
@@ -45,27 +50,63 @@ def attribute_shards(held: Held, size: int) -> list[tuple[str, ...]]:
 def items_shard(run: Run, index: int, attributes: Sequence[str], held: Held) -> Receipt:
     """Make (or find) the part of one shard of attributes."""
     mine = [(attribute, split, held[attribute, split]) for attribute in attributes for split in SPLITS if (attribute, split) in held]
-    inputs = (VERSION, run.seed, run.author.id, mine)
+    inputs = (VERSION, run.seed, run.author.id_for("ask"), load_catalogue(), mine)
     return ensure_part(run.folder, STAGE, index, inputs, lambda: _produce(run, mine))
 
 
 def _produce(run: Run, wanted: Sequence[tuple[str, Split, tuple[str, ...]]]) -> Produced:
-    written = gather([_write(run, *one) for one in wanted], run.config.run.concurrency)
-    items = [item for group in written for item in group]
-    return Produced(items, Item, [], {"item": len(items)}, {"item": len(items)})
+    blocks = [
+        (attribute, split, number, held[at : at + _BLOCK])
+        for attribute, split, held in wanted
+        for number, at in enumerate(range(0, len(held), _BLOCK))
+    ]
+    written = gather([_write(run, *block) for block in blocks])
+    items = {item.item_id: item for group, _ in written for item in group}
+    rejects = [reject for _, refused in written for reject in refused]
+    return Produced(list(items.values()), Item, rejects, {"item": len(items) + len(rejects)}, {"item": len(items)})
 
 
-async def _write(run: Run, attribute: str, split: Split, held: tuple[str, ...]) -> list[Item]:
-    request = {"attribute": attribute, "split": split, "held": held}
-    known = await run.author.write("ask/values", request, ValuesDraft, derive(run.seed, attribute, split, "values"))
-    values = sorted(list(dict.fromkeys((*held, *known.values)))[:_MOST_VALUES])
-    items: dict[str, Item] = {}
-    for offered in combinations(values, 3):
-        for variant in range(_QUERIES[split]):
-            seed = derive(run.seed, attribute, split, offered, variant)
-            draft = await run.author.write("ask/item", {**request, "values": offered, "variant": variant}, ItemDraft, seed)
-            options = [ItemOption(text=text, value=value) for text, value in zip(draft.answers, offered, strict=True)]
-            item_id = f"i{digest(split, attribute, draft.query, *offered, size=5)}"
-            all_options = (*options, ItemOption(text=draft.no_assumption, value=None))
-            items[item_id] = Item(item_id=item_id, split=split, attribute=attribute, text=draft.query, options=all_options)
-    return list(items.values())
+async def _write(run: Run, attribute: str, split: Split, block: int, held: tuple[str, ...]) -> tuple[list[Item], list[Reject]]:
+    """The items of one block; the queries one after another, because each must differ from those before it."""
+    items: list[Item] = []
+    rejects: list[Reject] = []
+    earlier: list[str] = []
+    for variant in range(_QUERIES[split]):
+        record_id = f"i{digest(split, attribute, block, variant, size=5)}"
+        request = {
+            "attribute": attribute, "topic": load_catalogue()[attribute].topic, "split": split, "values": held, "size": _BLOCK,
+            "variant": variant, "earlier": tuple(earlier),
+        }  # fmt: skip
+        try:
+            draft = await run.author.write("ask/item", request, ItemDraft, derive(run.seed, attribute, split, held, variant), record_id)
+        except Unwritten as gone:
+            rejects.append(unwritten(gone, record_id, "item", STAGE))
+            continue
+        answers = {normalise(answer.value): answer for answer in draft.answers}
+        if missing := [value for value in held if normalise(value) not in answers]:
+            rejects.append(_incomplete(run, record_id, f"no answer for {missing[0]!r}", draft))
+        elif len(answers) < 3:
+            rejects.append(_incomplete(run, record_id, f"answers for {len(answers)} values only, three are needed", draft))
+        else:
+            earlier.append(draft.query)
+            items += _twins(split, attribute, draft, {normalise(value): value for value in held}, answers)
+    return items, rejects
+
+
+def _twins(split: Split, attribute: str, draft: ItemDraft, held: Mapping[str, str], answers: Mapping[str, AnswerDraft]) -> list[Item]:
+    """An item for every three of the values; users' values as the users have them."""
+    nobody = ItemOption(text=draft.no_assumption, value=None)
+    items = []
+    for names in combinations(sorted(answers), 3):
+        offered = [held.get(name, answers[name].value) for name in names]
+        item_id = f"i{digest(split, attribute, draft.query, *offered, size=5)}"
+        options = [ItemOption(text=answers[name].text, value=value) for name, value in zip(names, offered, strict=True)]
+        items.append(Item(item_id=item_id, split=split, attribute=attribute, text=draft.query, options=(*options, nobody)))
+    return items
+
+
+def _incomplete(run: Run, record_id: str, detail: str, draft: ItemDraft) -> Reject:
+    retry = record_id if run.author.varies else None
+    return Reject(
+        record_id=record_id, record_type="item", stage=STAGE, reason="incomplete", detail=detail, raw=draft.model_dump_json(), retry=retry
+    )

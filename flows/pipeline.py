@@ -42,14 +42,12 @@ class Outcome:
 
 def run_pipeline(config: Config, out: Path, runner: Runner, progress: Progress, until: StageName = "publish") -> Outcome:
     """Run stages 1 to `until` on the run folder of `config` below `out`. Run again, it resumes."""
-    with open_run(out, config) as folder:
-        run = make_run(config, folder)
+    with open_run(out, config) as folder, make_run(config, folder) as run:
         _refuse_change(run)
         receipts = _run_stages(run, runner, progress, until)
         summary = {
             "stages": summarise(receipts),
-            "tokens": {"prompt": 0, "cached": 0, "completion": 0},
-            "cost_usd": 0.0,
+            **run.author.spent(),
             "author": run.author.kind,
         }
         if until != "publish":
@@ -83,7 +81,7 @@ def _run_stages(run: Run, runner: Runner, progress: Progress, until: StageName) 
     def once(stage: str, work: Any) -> list[Receipt]:
         """A stage of one part."""
         progress.expect(stage, 1)
-        receipts[stage] = runner.run([[Step(stage, 0, lambda _: work())]])[0]
+        receipts[stage] = runner.run([[Step(stage, 0, lambda _: work())]], run.author.stop)[0]
         return receipts[stage]
 
     once("seeds", partial(seeds_all, run))
@@ -101,7 +99,7 @@ def _run_stages(run: Run, runner: Runner, progress: Progress, until: StageName) 
         for index, starts in enumerate(shards)
     ]
     if chains and chained:
-        for stage, column in zip(chained, zip(*runner.run(chains), strict=True), strict=True):
+        for stage, column in zip(chained, zip(*runner.run(chains, run.author.stop), strict=True), strict=True):
             receipts[stage] = list(column)
     if "ask" in wanted:
         held = held_values(run, len(shards))
@@ -112,7 +110,8 @@ def _run_stages(run: Run, runner: Runner, progress: Progress, until: StageName) 
             [
                 [Step("items", index, lambda _, index=index, names=names: items_shard(run, index, names, held))]  # type: ignore[misc]
                 for index, names in enumerate(groups)
-            ]
+            ],
+            run.author.stop,
         )
         receipts["items"] = [receipt for (receipt,) in done]
         everything = [receipt for stage in ("expand", "converse", "distract", "items") for receipt in receipts[stage]]

@@ -8,7 +8,7 @@ import flows.prefect_settings  # noqa: F401  (before Prefect)
 
 # isort: split
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -41,12 +41,16 @@ class PrefectRunner:
         self._artifact: UUID | None = None
         self._shown_at = 0.0
 
-    def run(self, chains: Sequence[Chain]) -> list[list[Receipt]]:
+    def run(self, chains: Sequence[Chain], give_up: Callable[[], None]) -> list[list[Receipt]]:
         """See `flows.runner.Runner.run`."""
-        futures = [self._submit(chain) for chain in chains]
-        for future in as_completed([future for chain in futures for future in chain]):
-            self._progress.done(future.result())
-            self._show()
+        try:
+            futures = [self._submit(chain) for chain in chains]
+            for future in as_completed([future for chain in futures for future in chain]):
+                self._progress.done(future.result())
+                self._show()
+        except BaseException:
+            give_up()
+            raise
         self._show(last=True)
         return [[future.result() for future in chain] for chain in futures]
 

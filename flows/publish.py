@@ -60,7 +60,8 @@ def is_published(run: Run, upstream: Sequence[Receipt]) -> bool:
 def made_with(run: Run) -> str:
     """Names what decides the bytes of a run beside its config: stage versions, author, tokenizer, encoder, the packages that write."""
     versions = [stage.VERSION for stage in (seeds, expand, converse, distract, items, ask, dedup, assemble)]
-    return digest(VERSION, versions, *seeds.inputs(run), run.author.id, run.tokens.id, encoder_id(), version("pyarrow"), version("faker"))
+    authors = [run.author.id_for(stage) for stage in ("expand", "converse", "distract", "ask")]
+    return digest(VERSION, versions, *seeds.inputs(run), *authors, run.tokens.id, encoder_id(), version("pyarrow"), version("faker"))
 
 
 def publish_key(run: Run, upstream: Sequence[Receipt]) -> str:
@@ -99,7 +100,7 @@ def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: dict[st
             "key": publish_key(run, upstream),
             "config": run.config.public(),
             "config_identity": run.config.identity(),
-            "author": run.author.id,
+            "author": run.author.name,
             "tokenizer": run.tokens.id,
             "seed": run.seed,
             "python": platform.python_version(),
@@ -204,7 +205,7 @@ def _card(run: Run, rows: Mapping[str, Mapping[Split, int]]) -> str:
         license=licence.lower() if licence and _LICENSE_ID.fullmatch(licence) else "other",
         license_name=None if licence and _LICENSE_ID.fullmatch(licence) else licence or "not stated",
         configs=[{"name": table, "splits": splits_present(run.folder.data, table)} for table in rows],
-        author=run.author.id,
+        author=run.author.name,
         seed=run.seed,
         splits=splits,
         sizes=[{"name": table, "numbers": [counts[split] for split in splits]} for table, counts in rows.items()],

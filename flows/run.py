@@ -4,13 +4,17 @@ A stage is a plain function from a shard to a `Produced`; this module and `flows
 """
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
-from author.seam import Author, make_author
+from author.make import make_author
+from author.seam import Author, Unwritten
 from schemas.config import Config
 from schemas.ids import persona_id
+from schemas.outcome import RecordType, Reject
 from schemas.seed import Seed
 from store.folder import RunFolder
 from text.tokenizer import TokenCounter, token_counter
@@ -33,9 +37,18 @@ class Run:
         return self.config.run.seed
 
 
-def make_run(config: Config, folder: RunFolder) -> Run:
-    """Load the author and the tokenizer that the config names."""
-    return Run(config, folder, make_author(config.author), token_counter(config.assemble.tokenizer))
+@contextmanager
+def make_run(config: Config, folder: RunFolder, journal: Path | None = None) -> Iterator[Run]:
+    """A run with the author and the tokenizer that the config names; at its end the author lets go of what it holds.
+
+    Calls are journalled in `journal`; by default in the run folder.
+    """
+    tokens = token_counter(config.assemble.tokenizer)
+    author = make_author(config, journal or folder.journal)
+    try:
+        yield Run(config, folder, author, tokens)
+    finally:
+        author.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +70,17 @@ def shards_of(starts: Iterable[Start], size: int) -> list[tuple[Start, ...]]:
     return [tuple(ordered[at : at + size]) for at in range(0, len(ordered), size)]
 
 
-def gather(work: Sequence[Coroutine[Any, Any, Result]], at_once: int) -> list[Result]:
-    """Await all of `work`, at most `at_once` at a time; results in the order given. The door from a shard to async authors."""
+def gather(work: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """Await all of `work` at once; results in the order given. The door from a shard to async authors, who decide how much is at once."""
 
-    async def limited() -> list[Result]:
-        gate = asyncio.Semaphore(at_once)
+    async def all_of_it() -> list[Result]:
+        return list(await asyncio.gather(*work))
 
-        async def one(awaitable: Awaitable[Result]) -> Result:
-            async with gate:
-                return await awaitable
+    return asyncio.run(all_of_it())
 
-        return list(await asyncio.gather(*(one(awaitable) for awaitable in work)))
 
-    return asyncio.run(limited())
+def unwritten(gone: Unwritten, record_id: str, kind: RecordType, stage: str) -> Reject:
+    """The reject of a record that the author could not write."""
+    return Reject(
+        record_id=record_id, record_type=kind, stage=stage, reason=gone.reason, detail=gone.detail, raw=gone.raw, retry=gone.retry
+    )

@@ -28,8 +28,11 @@ Chain = Sequence[Step]
 class Runner(Protocol):
     """Carries out chains."""
 
-    def run(self, chains: Sequence[Chain]) -> list[list[Receipt]]:
-        """The receipts of each chain, in the order given. The first error stops what has not begun, and is raised."""
+    def run(self, chains: Sequence[Chain], give_up: Callable[[], None]) -> list[list[Receipt]]:
+        """The receipts of each chain, in the order given.
+
+        The first error stops what has not begun, calls `give_up` so that what has begun ends soon, and is raised.
+        """
         ...
 
 
@@ -39,7 +42,7 @@ class ThreadRunner:
     def __init__(self, workers: int, progress: Progress) -> None:
         self._workers, self._progress = workers, progress
 
-    def run(self, chains: Sequence[Chain]) -> list[list[Receipt]]:
+    def run(self, chains: Sequence[Chain], give_up: Callable[[], None]) -> list[list[Receipt]]:
         """See `Runner.run`."""
         with ThreadPoolExecutor(self._workers) as pool:
             waiting = [pool.submit(self._one, chain) for chain in chains]
@@ -47,6 +50,7 @@ class ThreadRunner:
                 for done in as_completed(waiting):
                     done.result()
             except BaseException:
+                give_up()
                 pool.shutdown(cancel_futures=True)
                 raise
             return [done.result() for done in waiting]

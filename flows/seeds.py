@@ -40,10 +40,10 @@ def seeds_all(run: Run) -> Receipt:
 def inputs(run: Run) -> tuple[object, ...]:
     """Everything that decides this stage's output, the contents of files included."""
     config = run.config.seeds
-    source = _content(Path(config.path)) if config.path else load_people().one_liners
+    source = _content(Path(config.path)) if config.path else load_people()
     splits = _content(Path(config.splits_from)) if config.splits_from else None
     return (
-        VERSION, run.seed, run.author.id, encoder_id(), run.config.dedup.model_dump_json(), splits, source,
+        VERSION, run.seed, encoder_id(), run.config.dedup.model_dump_json(), splits, source,
         config.model_dump_json(exclude={"personas_per_seed", "splits_from", "path"}),
     )  # fmt: skip
 

@@ -18,8 +18,8 @@ class Call(Record):
     generation: int
     """How often `subtext retry-failed` has asked for this anew."""
     model: str
-    endpoint: str
-    """Number of the endpoint among those of the run: addresses are not stored."""
+    endpoint: int
+    """Which of the run's servers, from 0: addresses are not stored."""
     seed: int
     attempts: int
     """Times the request was sent until this reply came."""

@@ -34,8 +34,8 @@ class Reject(Record):
     """Cosine of the two texts in the full encoder, where they were compared: a near duplicate, or a contradiction."""
     raw: str | None = None
     """What was refused, where it exists nowhere else: the draft or the raw reply of an author."""
-    retryable: bool = False
-    """Whether another try may succeed: `subtext retry-failed` makes one."""
+    retry: str | None = None
+    """The record for which the author is asked again by `subtext retry-failed`; null where another try cannot succeed."""
 
 
 class Survivor(Record):

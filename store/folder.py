@@ -36,6 +36,11 @@ class RunFolder:
         return self.root / "stages" / stage / f"part-{index:05d}.json"
 
     @property
+    def journal(self) -> Path:
+        """The finished calls to language models, append-only."""
+        return self.root / "journal"
+
+    @property
     def data(self) -> Path:
         """The published Parquet files."""
         return self.root / "data"

@@ -11,7 +11,7 @@ MAY_IMPORT = {
     "prompts": {"schemas"},
     "text": {"schemas"},
     "store": {"schemas"},
-    "author": {"schemas", "prompts"},
+    "author": {"schemas", "prompts", "store"},
     "validators": {"schemas", "prompts", "text", "store", "author"},
     "flows": {"schemas", "prompts", "text", "store", "author", "validators"},
 }

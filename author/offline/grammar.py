@@ -13,9 +13,9 @@ from random import Random
 from author.offline.bank import bank_of
 from author.offline.fill import Filler
 from author.offline.material import Exchange, NoiseFrame, Scenario, Style
-from schemas.drafts import SessionDraft
+from schemas import drafts
+from schemas.drafts import ConversationDraft, SessionDraft
 from schemas.persona import Persona
-from schemas.session import Message
 
 _FOLLOWUP_SHARE = 0.6
 _SPOKEN = frozenset({"chat_message", "trouble_consult", "knowledge_query", "coding_help", "data_or_spreadsheet", "planning"})
@@ -75,28 +75,29 @@ class Composer:
         scenario, spoken = self._bank.scenarios[scenario_name], scenario_name in _SPOKEN
         remark = self._fill(f"{lead} {cue}".strip())
         turns = [*self._conversation(scenario, remark, spoken), *self._exchange(scenario.followups)]
-        return SessionDraft(messages=_messages(turns), quotes=(self._voice.say(remark, spoken),))
+        return SessionDraft(exchanges=_exchanges(turns), quotes=(self._voice.say(remark, spoken),))
 
     def errand_then(self, scenario_name: str, last_ask: str, last_answer: str) -> SessionDraft:
         """Tool use that says nothing, then an exchange of its own. Quotes what the user says last."""
         turns = self._conversation(self._bank.scenarios[scenario_name], "", scenario_name in _SPOKEN)
         said = self._voice.say(self._fill(last_ask))
-        return SessionDraft(messages=_messages([*turns, said, self._fill(last_answer)]), quotes=(said,))
+        return SessionDraft(exchanges=_exchanges([*turns, said, self._fill(last_answer)]), quotes=(said,))
 
-    def framed(self, frames: Sequence[NoiseFrame]) -> SessionDraft:
+    def framed(self, frames: Sequence[NoiseFrame]) -> ConversationDraft:
         """A whole conversation around a trap, its words given to the constructor."""
         frame = self._chance.choice(frames)
         self._fill.lists(frame.lists)
         user = self._ask(self._chance.choice(frame.user))
         reply = self._fill(self._chance.choice(frame.assistant))
         follow = self._chance.choice(frame.followups)
-        return SessionDraft(messages=_messages([user, reply, self._voice.say(self._fill(follow.user)), self._fill(follow.assistant)]))
+        turns = [user, reply, self._voice.say(self._fill(follow.user)), self._fill(follow.assistant)]
+        return ConversationDraft(exchanges=_exchanges(turns))
 
     def words(self, text: str) -> str:
         """A bank text with its slots filled."""
         return self._fill(text)
 
-    def unrelated(self, area: str) -> SessionDraft:
+    def unrelated(self, area: str) -> ConversationDraft:
         """Tool use that says nothing about the user."""
         topic = self._chance.choice(self._bank.padding[area])
         self._fill.lists(topic.lists).numbers(topic.numbers, topic.derive)
@@ -106,7 +107,7 @@ class Composer:
         ]
         for follow in self._chance.sample(topic.followups, self._chance.randint(0, min(2, len(topic.followups)))):
             turns += [self._voice.say(self._fill(follow.user)), self._fill(follow.assistant)]
-        return SessionDraft(messages=_messages(turns))
+        return ConversationDraft(exchanges=_exchanges(turns))
 
     def _ask(self, text: str) -> str:
         """A request by itself: how this person starts, `text` filled, how they end."""
@@ -153,5 +154,5 @@ class Composer:
         return [self._voice.say(self._fill(follow.user)), self._fill(follow.assistant)]
 
 
-def _messages(turns: Sequence[str]) -> tuple[Message, ...]:
-    return tuple(Message(role="user" if index % 2 == 0 else "assistant", content=text) for index, text in enumerate(turns))
+def _exchanges(turns: Sequence[str]) -> tuple[drafts.Exchange, ...]:
+    return tuple(drafts.Exchange(user=user, assistant=reply) for user, reply in zip(turns[::2], turns[1::2], strict=True))

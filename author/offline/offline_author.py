@@ -15,7 +15,18 @@ from author.offline.fill import first_names
 from author.offline.grammar import Composer
 from author.offline.material import Value
 from author.offline.people import draft_persona, load_people, tags_of
-from schemas.drafts import FactDraft, FactsDraft, ItemDraft, SessionDraft, ValuesDraft
+from schemas.drafts import (
+    AnswerDraft,
+    ChangeDraft,
+    ChangesDraft,
+    ConversationDraft,
+    FactDraft,
+    FactsDraft,
+    ItemDraft,
+    SessionDraft,
+    TrapsDraft,
+    ValueDraft,
+)
 from schemas.errors import SubtextError
 from schemas.fact import Fact, FactKind
 from schemas.ids import rng
@@ -30,22 +41,42 @@ class OfflineAuthor:
     """Writes from the bank; see `author.seam.Author`."""
 
     kind = "offline"
+    varies = False
 
     def __init__(self) -> None:
-        self.id = f"offline-{load_bank().id}-faker-{version('faker')}"
+        self.name = f"offline-{load_bank().id}-faker-{version('faker')}"
         self._writers: Mapping[str, Callable[[Mapping[str, Any], Random], BaseModel]] = {
             "expand/facts": _facts,
-            "expand/change": _change,
-            "expand/names": _names,
+            "expand/changes": _changes,
+            "expand/traps": _traps,
             "converse/evidence": _evidence,
             "converse/update": _update,
             "converse/forget": _forget,
-            "ask/values": _values,
             "ask/item": _item,
         }
 
-    async def write(self, prompt: str, variables: Mapping[str, object], schema: type[Draft], seed: int) -> Draft:
+    def id_for(self, stage: str) -> str:
+        """See `author.seam.Author.id_for`; the bank is one, whatever the stage."""
+        del stage
+        return self.name
+
+    def spent(self) -> dict[str, Any]:
+        """See `author.seam.Author.spent`: nothing."""
+        return {"tokens": {"prompt": 0, "cached": 0, "completion": 0}, "cost_usd": 0.0}
+
+    def status(self) -> str:
+        """See `author.seam.Author.status`."""
+        return ""
+
+    def stop(self) -> None:
+        """See `author.seam.Author.stop`; whoever asks is answered at once."""
+
+    def close(self) -> None:
+        """See `author.seam.Author.close`; there is nothing to let go of."""
+
+    async def write(self, prompt: str, variables: Mapping[str, object], schema: type[Draft], seed: int, record_id: str) -> Draft:
         """See `author.seam.Author.write`."""
+        del record_id  # the seed says which record this is
         if prompt == "expand/persona":
             draft: BaseModel = draft_persona(str(variables["seed_text"]), load_bank(), seed)
         elif prompt in self._writers:
@@ -66,28 +97,26 @@ def expectation(value: Value, nature: str, tags: frozenset[str]) -> FactKind:
     return "stereotypical" if tags & set(value.fits) else "neutral"
 
 
-def _draft(attribute: str, value: Value, kind: FactKind, reason: str | None = None) -> FactDraft:
-    return FactDraft(
-        attribute=attribute, value=value.label, statement=value.statement, kind=kind, reason=reason, bank_id=f"{attribute}/{value.id}"
-    )
+def _fact(attribute: str, value: Value, kind: FactKind) -> FactDraft:
+    return FactDraft(attribute=attribute, value=value.label, statement=value.statement, kind=kind, bank_id=f"{attribute}/{value.id}")
 
 
 def _facts(variables: Mapping[str, Any], chance: Random) -> FactsDraft:
     """Proposals drawn kind by kind; each draw is independent, so some repeat or contradict others."""
     bank, tags = load_bank(), tags_of(variables["persona"].model_dump(), load_people())
-    avoid = frozenset(variables.get("avoid", ()))
+    avoid = frozenset(variables["avoid"])
     by_kind: dict[str, list[FactDraft]] = {}
     for name, entry in bank.catalogue.items():
         for value in bank.attributes[name].values:
             if name not in avoid:
                 kind = expectation(value, entry.nature, tags)
-                by_kind.setdefault(kind, []).append(_draft(name, value, kind))
+                by_kind.setdefault(kind, []).append(_fact(name, value, kind))
     if not by_kind:
         return FactsDraft(facts=())
     wanted = round(variables["count"] * _SURPLUS + 1)
     rest = [draft for drafts in by_kind.values() for draft in drafts]
     drawn = [chance.choice(by_kind.get(kind) or by_kind.get("neutral") or rest) for kind in _spread(variables["kinds"], wanted, chance)]
-    return FactsDraft(facts=(*drawn, *chance.sample(rest, len(rest))[: variables.get("reserve", 0)]))
+    return FactsDraft(facts=tuple(drawn))
 
 
 def _spread(shares: Mapping[str, float], count: int, chance: Random) -> list[str]:
@@ -100,20 +129,35 @@ def _spread(shares: Mapping[str, float], count: int, chance: Random) -> list[str
     return chance.sample(kinds, len(kinds))
 
 
-def _change(variables: Mapping[str, Any], chance: Random) -> FactDraft:
-    """Another value of the fact's attribute, and why."""
-    fact: Fact = variables["fact"]
-    attribute, entry = load_bank().attributes[fact.attribute], load_bank().catalogue[fact.attribute]
-    tags = tags_of(variables["persona"].model_dump(), load_people())
-    value = chance.choice([value for value in attribute.values if value.label != fact.value])
-    reason = Composer(variables["persona"], chance).words(chance.choice(attribute.reasons)) if attribute.reasons else None
-    return _draft(fact.attribute, value, expectation(value, entry.nature, tags), reason)
+def _another(fact: Fact, tags: frozenset[str], chance: Random) -> ValueDraft:
+    """Another value of the fact's attribute."""
+    value = chance.choice([value for value in load_bank().attributes[fact.attribute].values if value.label != fact.value])
+    kind = expectation(value, load_bank().catalogue[fact.attribute].nature, tags)
+    return ValueDraft(value=value.label, statement=value.statement, kind=kind, bank_id=f"{fact.attribute}/{value.id}")
 
 
-def _names(variables: Mapping[str, Any], chance: Random) -> ValuesDraft:
-    """First names of other people, none of them the user's."""
-    names = [name for name in first_names() if name not in variables["persona"].name]
-    return ValuesDraft(values=tuple(chance.sample(names, min(len(names), variables["count"]))))
+def _changes(variables: Mapping[str, Any], chance: Random) -> ChangesDraft:
+    """For each fact another value of its attribute, and why."""
+    persona, tags = variables["persona"], tags_of(variables["persona"].model_dump(), load_people())
+    changes = []
+    for fact in variables["facts"]:
+        reasons = load_bank().attributes[fact.attribute].reasons
+        reason = Composer(persona, chance).words(chance.choice(reasons)) if reasons else None
+        changes.append(ChangeDraft(**_another(fact, tags, chance).model_dump(), reason=reason))
+    return ChangesDraft(changes=tuple(changes))
+
+
+def _traps(variables: Mapping[str, Any], chance: Random) -> TrapsDraft:
+    """Other values of what the user holds, values of what the user does not, and first names that are not the user's."""
+    bank, tags, avoid = load_bank(), tags_of(variables["persona"].model_dump(), load_people()), frozenset(variables["avoid"])
+    names = [name for name in bank.catalogue if name not in avoid]
+    values = {name: chance.choice(bank.attributes[name].values) for name in chance.sample(names, min(len(names), variables["other"]))}
+    people = [name for name in first_names() if name not in variables["persona"].name]
+    return TrapsDraft(
+        contrary=tuple(_another(fact, tags, chance) for fact in variables["facts"]),
+        other=tuple(_fact(name, value, expectation(value, bank.catalogue[name].nature, tags)) for name, value in values.items()),
+        names=tuple(chance.sample(people, min(len(people), variables["names"]))),
+    )
 
 
 def _cue(fact: Fact, persona: Persona, strength: str, ordinal: int) -> str:
@@ -147,7 +191,7 @@ def _forget(variables: Mapping[str, Any], chance: Random) -> SessionDraft:
     return composer.errand_then(variables["scenario"], ask, answer)
 
 
-def _noise(kind: str, variables: Mapping[str, Any], chance: Random) -> SessionDraft:
+def _noise(kind: str, variables: Mapping[str, Any], chance: Random) -> ConversationDraft:
     """A session of one noise kind; `variables` hold the persona and, but for `unrelated`, a fact: the trap or the topic."""
     persona: Persona = variables["persona"]
     if kind == "unrelated":
@@ -167,15 +211,11 @@ def _noise(kind: str, variables: Mapping[str, Any], chance: Random) -> SessionDr
     return Composer(persona, chance, **given).framed(bank.noise[kind])
 
 
-def _values(variables: Mapping[str, Any], _: Random) -> ValuesDraft:
-    """The values that an item of this attribute can offer."""
-    return ValuesDraft(values=tuple(value.label for value in load_bank().attributes[variables["attribute"]].values))
-
-
 def _item(variables: Mapping[str, Any], _: Random) -> ItemDraft:
-    """The `variant`-th item of an attribute for a split, its answers in the order of `values`."""
+    """The `variant`-th item of an attribute for a split, with answers for the values asked for and then for others of the bank."""
     attribute = bank_of(variables["split"]).attributes[variables["attribute"]]
     item = attribute.items[variables["variant"] % len(attribute.items)]
     ids = {value.label: value.id for value in attribute.values}
-    answers = tuple(item.options[ids[label]] for label in variables["values"])
+    labels = list(dict.fromkeys((*variables["values"], *ids)))[: variables["size"]]
+    answers = tuple(AnswerDraft(value=label, text=item.options[ids[label]]) for label in labels)
     return ItemDraft(query=item.query, answers=answers, no_assumption=item.no_assumption)

@@ -10,7 +10,7 @@ from author.offline.bank import bank_of, load_bank
 from author.offline.grammar import Composer
 from author.offline.material import GLOBAL_SLOTS, Style
 from author.offline.offline_author import OfflineAuthor
-from schemas.drafts import SessionDraft
+from schemas.drafts import ConversationDraft, SessionDraft
 from schemas.errors import SubtextError
 from schemas.ids import rng
 from schemas.persona import Persona
@@ -28,7 +28,7 @@ def persona(split: Split = "train", style: Style | None = None) -> Persona:
     )  # fmt: skip
 
 
-def open_slots(draft: SessionDraft) -> set[str]:
+def open_slots(draft: ConversationDraft) -> set[str]:
     """Names in braces that are slots of the bank and were not filled."""
     return {name for message in draft.messages for name in re.findall(r"(?<!\$)\{(\w+)\}", message.content)} & GLOBAL_SLOTS
 
@@ -84,8 +84,8 @@ def test_padding_is_filled_and_belongs_to_its_split(area: str, split: Split) -> 
 def test_the_same_request_is_written_the_same_and_an_unknown_one_refused() -> None:
     author = OfflineAuthor()
     variables: dict[str, Any] = {"persona": persona(), "area": "code", "fact": None}
-    first, second = (asyncio.run(author.write("distract/unrelated", variables, SessionDraft, 7)) for _ in range(2))
+    first, second = (asyncio.run(author.write("distract/unrelated", variables, ConversationDraft, 7, "p0/s000")) for _ in range(2))
     assert first == second
-    assert asyncio.run(author.write("distract/unrelated", variables, SessionDraft, 8)) != first
+    assert asyncio.run(author.write("distract/unrelated", variables, ConversationDraft, 8, "p0/s000")) != first
     with pytest.raises(SubtextError, match="ask/poem"):
-        asyncio.run(author.write("ask/poem", {}, SessionDraft, 1))
+        asyncio.run(author.write("ask/poem", {}, SessionDraft, 1, "q"))

@@ -1,0 +1,92 @@
+"""A request: what is asked, in what shape, for which record; how its reply is read, and how an invalid one is handed back."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from author.llm.wire import InvalidReply, read_reply, reply_schema
+from prompts.render import PromptMeta, Rendered, prompt_meta
+from schemas.config import AuthorConfig
+from schemas.ids import derive, digest
+
+Draft = TypeVar("Draft", bound=BaseModel)
+_DEFAULT_TOKENS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted(Generic[Draft]):
+    """What a stage asked of the author; see `author.seam.Author.write`."""
+
+    prompt: str
+    variables: Mapping[str, object]
+    schema: type[Draft]
+    seed: int
+    record_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[Draft]):
+    """One request: what is asked, in what shape, for which record."""
+
+    wanted: Wanted[Draft]
+    messages: tuple[Mapping[str, str], ...]
+    options: Mapping[str, Any]
+    meta: PromptMeta
+    generation: int
+    repair: int = 0
+
+    @classmethod
+    def first(cls, wanted: "Wanted[Draft]", rendered: Rendered, config: AuthorConfig, generation: int) -> "Request[Draft]":
+        """The request as the prompt has it. Another generation is another seed."""
+        meta = prompt_meta(wanted.prompt)
+        seed = (derive(wanted.seed, generation) if generation else wanted.seed) & 0x7FFFFFFF
+        schema = reply_schema(wanted.schema, meta, wanted.variables, config.text_limit)
+        named = {"name": wanted.prompt.replace("/", "_"), "strict": True, "schema": schema}
+        options = {
+            "response_format": {"type": "json_schema", "json_schema": named},
+            "max_tokens": meta.max_tokens or _DEFAULT_TOKENS,
+            "temperature": config.temperature if meta.temperature is None else meta.temperature,
+            "seed": seed,
+        }
+        messages = ({"role": "system", "content": rendered.system}, {"role": "user", "content": rendered.user})
+        return cls(wanted, messages, options, meta, generation)
+
+    def again(self, reply: str, bad: InvalidReply, words: str) -> "Request[Draft]":
+        """The same with the bad reply and what is wrong with it. A reply that is no use to its writer is left out."""
+        system, user = self.messages[:2]
+        if reply.strip() and bad.fault not in ("length", "refusal"):
+            more: tuple[Mapping[str, str], ...] = (user, {"role": "assistant", "content": reply}, {"role": "user", "content": words})
+        else:
+            more = ({"role": "user", "content": f"{user['content']}\n\n{words}"},)
+        return replace(self, messages=(system, *more), repair=self.repair + 1)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the messages."""
+        return sum(len(message["content"].encode("utf-8", "replace")) for message in self.messages)
+
+    def id(self, model: str) -> str:
+        """Names the request and the record that it is made for: what the journal is asked by."""
+        request = json.dumps([self.messages, self.options], ensure_ascii=True, sort_keys=True)
+        return digest("call", model, request, self.wanted.record_id, size=16)
+
+    def read(self, content: str, finish_reason: str) -> Draft:
+        """The draft in a reply; InvalidReply says what is wrong."""
+        if finish_reason == "refusal":
+            raise InvalidReply("refusal", [f"the model refused: {content[:200]}"])
+        if finish_reason == "length":
+            raise InvalidReply("length", [f"the reply was cut off after {self.options['max_tokens']} tokens; write less"])
+        if not content.strip():
+            raise InvalidReply("empty", ["the reply was empty"])
+        return read_reply(content, self.wanted.schema, self.meta, self.wanted.variables)
+
+    def fault(self, content: str, finish_reason: str) -> tuple[str, ...]:
+        """What is wrong with a reply, in a word; nothing where it is right."""
+        try:
+            self.read(content, finish_reason)
+        except InvalidReply as bad:
+            return (bad.fault,)
+        return ()
