@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import zip_longest
 
-from flows.expand import life_of, trap_kind, waking
 from flows.heads import read_heads
 from flows.run import Run
+from flows.timeline import life_of, waking
+from flows.traps import trap_kind
 from prompts.catalogue import clusters, load_catalogue
 from schemas.expansion import Expansion
 from schemas.fact import Fact

@@ -1,6 +1,5 @@
 """The door: `subtext COMMAND`. Errors are one or two lines on stderr; exit 0 done, 1 the work failed, 2 the input is wrong."""
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,15 +59,54 @@ main.add_command(serve_llm)
 @click.option("--out", default="output", show_default=True, type=click.Path(path_type=Path), help="Where datasets go.")
 @click.option("--until", default="publish", show_default=True, type=click.Choice(STAGES), help="Stop after this stage.")
 @click.option("--no-prefect", is_flag=True, help="The same work without a Prefect server.")
+@click.option("--dry-run", is_flag=True, help="Only say what it will cost, measured on one persona, whose calls are kept.")
 def run(  # noqa: PLR0913, PLR0917 (one parameter per option)
-    config: Path, settings: tuple[str, ...], dataset_version: str | None, out: Path, until: str, no_prefect: bool
+    config: Path, settings: tuple[str, ...], dataset_version: str | None, out: Path, until: str, no_prefect: bool, dry_run: bool
 ) -> None:
     """Run the pipeline: seeds in, a published dataset out. Run it again, and it goes on where it was stopped."""
     from schemas.config import load_config
 
     loaded = load_config(config, settings, dataset_version)
-    outcome = _run_plainly(loaded, out, until) if no_prefect else _run_on_prefect(loaded, out, until)
-    _report(outcome, until)
+    if dry_run:
+        from flows.estimate import estimate
+        from flows.reporting import print_estimate
+
+        print_estimate(estimate(loaded, out))
+    else:
+        _carry_out(loaded, out, until, no_prefect)
+
+
+@main.command("retry-failed", epilog="Example: subtext retry-failed output/vllm/0.1.0 configs/vllm.yaml")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Change one setting; may be repeated.")
+@click.option("--version", "dataset_version", metavar="NAME", help="The new version; by default the old one with .retry1.")
+@click.option("--no-prefect", is_flag=True, help="The same work without a Prefect server.")
+def retry_failed(folder: Path, config: Path | None, settings: tuple[str, ...], dataset_version: str | None, no_prefect: bool) -> None:
+    """Ask the author again for what was rejected for want of a usable reply. A finished version stays, and gets a new one beside it."""
+    from flows.retry import prepare_retry
+
+    retry = prepare_retry(folder, config, settings, dataset_version)
+    if not retry.records:
+        click.echo(f"Nothing in {folder / 'rejects'} can be tried again.")
+        return
+    click.echo(f"Asking again for {retry.records} record(s), in version {retry.config.dataset.version}", err=True)
+    _carry_out(retry.config, retry.out, "publish", no_prefect)
+
+
+def _carry_out(config: "Config", out: Path, until: Any, no_prefect: bool) -> None:
+    """Run, and report; a target that was not reached is a failure, and says so."""
+    from flows.reporting import print_outcome
+
+    outcome = _run_plainly(config, out, until) if no_prefect else _run_on_prefect(config, out, until)
+    print_outcome(outcome, until)
+    target = outcome.summary.get("target", {"reached": True})
+    if not target["reached"]:
+        counts = ", ".join(f"{one['accepted']} of {one['wanted']} {kind}" for kind, one in target.items() if isinstance(one, dict))
+        raise SubtextError(
+            f"the target was not reached: {counts} accepted, {target['attempted']} personas tried; raise target.max_attempts_ratio, "
+            "or give more seeds (what was accepted is kept)"
+        )
 
 
 def _run_plainly(config: "Config", out: Path, until: Any) -> "Outcome":
@@ -93,29 +131,6 @@ def _run_on_prefect(config: "Config", out: Path, until: Any) -> "Outcome":
         from prefect.events.worker import EventsWorker
 
         EventsWorker.drain_all(timeout=10)  # or the server that stops with this process prints tracebacks of unsent events
-
-
-def _report(outcome: "Outcome", until: str) -> None:
-    """A table of what every stage kept, and where things lie."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("stage", "record", box=None, pad_edge=False)
-    for name in ("requested", "kept", "rejected"):
-        table.add_column(name, justify="right")
-    for stage, figures in outcome.summary["stages"].items():
-        for kind, counts in figures["records"].items():
-            table.add_row(stage, kind, *(f"{counts[name]:,}" for name in ("requested", "kept", "rejected")))
-    console = Console(soft_wrap=True, markup=False, highlight=False)
-    console.print(table)
-    root = shlex.quote(str(outcome.folder.root))
-    if until != "publish":
-        console.print(f"\nStopped after {until}, as asked. Parts are in {outcome.folder.root / 'stages'}.")
-        return
-    console.print(f"\n{'Published' if outcome.published else 'Already published, nothing to do'}: {root}")
-    query = "select kind, count(*) from questions group by 1 order by 2 desc"
-    console.print(f'  subtext sql {root} "{query}"')
-    console.print(f'  datasets.load_dataset({str(outcome.folder.root)!r}, "questions")')
 
 
 @main.command(epilog="Example: subtext preview configs/demo.yaml --set run.seed=3")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
 from author.seam import Unwritten
-from flows.expand import Life, life_of, waking
 from flows.run import Run, gather, unwritten
+from flows.timeline import Life, life_of, waking
 from prompts.catalogue import load_catalogue
 from schemas.drafts import ConversationDraft, SessionDraft
 from schemas.expansion import Expansion

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 
 from author.seam import Unwritten
 from flows.converse import count_tokens, plan_sessions
-from flows.expand import life_of, trap_kind, waking
 from flows.run import Run, gather, unwritten
+from flows.timeline import life_of, waking
+from flows.traps import trap_kind
 from prompts.catalogue import load_catalogue
 from schemas.drafts import ConversationDraft
 from schemas.expansion import Expansion

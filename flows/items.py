@@ -23,9 +23,9 @@ from store.parts import Produced, Receipt, ensure_part, read_part
 
 STAGE = "items"
 VERSION = 2
-_QUERIES: dict[Split, int] = {"train": 2, "validation": 1, "test": 1}
+QUERIES: dict[Split, int] = {"train": 2, "validation": 1, "test": 1}
 """Different queries per attribute and split."""
-_BLOCK = 4
+BLOCK = 4
 """Values for which one query is written."""
 
 Held = dict[tuple[str, Split], tuple[str, ...]]
@@ -56,9 +56,9 @@ def items_shard(run: Run, index: int, attributes: Sequence[str], held: Held) -> 
 
 def _produce(run: Run, wanted: Sequence[tuple[str, Split, tuple[str, ...]]]) -> Produced:
     blocks = [
-        (attribute, split, number, held[at : at + _BLOCK])
+        (attribute, split, number, held[at : at + BLOCK])
         for attribute, split, held in wanted
-        for number, at in enumerate(range(0, len(held), _BLOCK))
+        for number, at in enumerate(range(0, len(held), BLOCK))
     ]
     written = gather([_write(run, *block) for block in blocks])
     items = {item.item_id: item for group, _ in written for item in group}
@@ -71,10 +71,10 @@ async def _write(run: Run, attribute: str, split: Split, block: int, held: tuple
     items: list[Item] = []
     rejects: list[Reject] = []
     earlier: list[str] = []
-    for variant in range(_QUERIES[split]):
+    for variant in range(QUERIES[split]):
         record_id = f"i{digest(split, attribute, block, variant, size=5)}"
         request = {
-            "attribute": attribute, "topic": load_catalogue()[attribute].topic, "split": split, "values": held, "size": _BLOCK,
+            "attribute": attribute, "topic": load_catalogue()[attribute].topic, "split": split, "values": held, "size": BLOCK,
             "variant": variant, "earlier": tuple(earlier),
         }  # fmt: skip
         try:

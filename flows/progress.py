@@ -2,12 +2,16 @@
 
 import sys
 import time
-from collections.abc import Mapping
-from threading import Lock
+from collections.abc import Callable, Mapping
+from threading import Lock, Thread
 from types import TracebackType
 from typing import Any, TextIO
 
 from store.parts import Receipt
+
+_CALLS = "calls"
+_SHOW_S, _TELL_S = 0.5, 10.0
+"""Seconds between two looks at what is said beside the stages: on a terminal, and elsewhere."""
 
 
 class Progress:
@@ -21,6 +25,8 @@ class Progress:
         self._began = time.monotonic()
         self._bars: Any = None
         self._tasks: dict[str, Any] = {}
+        self._status: Callable[[], str] = str
+        self._told_at = 0.0
 
     def __enter__(self) -> "Progress":
         if self._out.isatty():
@@ -40,15 +46,33 @@ class Progress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        bars, self._bars = self._bars, None
+        if bars is not None:
+            bars.stop()
+
+    def watch(self, status: Callable[[], str]) -> None:
+        """Show what `status` says too, beside the stages: on a terminal all the time, otherwise now and then. Empty words are not shown."""
+        self._status = status
         if self._bars is not None:
-            self._bars.stop()
+            self._tasks[_CALLS] = self._bars.add_task(_CALLS, total=None, note="", visible=False)
+            Thread(target=self._keep_showing, args=(self._bars,), daemon=True).start()
+
+    def _keep_showing(self, bars: Any) -> None:
+        while bars is self._bars:
+            if said := self._status():
+                bars.update(self._tasks[_CALLS], note=said, visible=True)
+            time.sleep(_SHOW_S)
 
     def expect(self, stage: str, parts: int) -> None:
         """Announce a stage and how many parts it has."""
         with self._lock:
             self._expected[stage] = parts
-            self._receipts.setdefault(stage, [])
-            if self._bars is not None:
+            self._receipts[stage] = []  # a further round goes through a stage again
+            if self._bars is None:
+                return
+            if stage in self._tasks:
+                self._bars.reset(self._tasks[stage], total=parts)
+            else:
                 self._tasks[stage] = self._bars.add_task(stage, total=parts, note="")
 
     def done(self, receipt: Receipt) -> None:
@@ -60,7 +84,14 @@ class Progress:
             if self._bars is not None:
                 self._bars.update(self._tasks[receipt.stage], completed=len(receipts), note=note)
             elif len(receipts) == self._expected.get(receipt.stage):
-                print(f"{time.monotonic() - self._began:6.1f} s  {receipt.stage:9} {note}", file=self._out, flush=True)
+                self._tell(receipt.stage, note)
+            now = time.monotonic()
+            if self._bars is None and now - self._told_at > _TELL_S and (said := self._status()):
+                self._told_at = now
+                self._tell(_CALLS, said)
+
+    def _tell(self, what: str, words: str) -> None:
+        print(f"{time.monotonic() - self._began:6.1f} s  {what:9} {words}", file=self._out, flush=True)
 
     def share(self) -> float:
         """How much of what was announced is done, in [0, 1]."""

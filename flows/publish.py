@@ -72,7 +72,7 @@ def publish_key(run: Run, upstream: Sequence[Receipt]) -> str:
 def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: dict[str, Any]) -> None:
     """Write the dataset and everything that describes it, and make it appear; `summary` gets this stage's figures too."""
     began = time.monotonic()
-    _refuse_empty_splits(run)
+    _refuse_empty_splits(run, shards)
     sizes = _write_data(run, shards)
     published = {kind: sum(sizes.rows[f"{kind}s"].values()) for kind in ("persona", "fact", "session", "question")}
     summary["stages"][STAGE] = {
@@ -103,6 +103,7 @@ def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: dict[st
             "author": run.author.name,
             "tokenizer": run.tokens.id,
             "seed": run.seed,
+            "shards": shards,
             "python": platform.python_version(),
             "packages": {name: version(name) for name in _PACKAGES},
             "made_by": made_with(run),
@@ -115,10 +116,10 @@ def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: dict[st
     )
 
 
-def _refuse_empty_splits(run: Run) -> None:
+def _refuse_empty_splits(run: Run, shards: int) -> None:
     """A dataset in which a split has no persona left is not published."""
     kept = {history.persona_id for history in read_part(run.folder, "assemble", 0, History)}
-    starts = [start for shard in seeds.read_shards(run) for start in shard]
+    starts = [start for shard in seeds.read_shards(run)[:shards] for start in shard]
     for split in SPLITS:
         people = {start.persona_id for start in starts if start.seed.split == split}
         if people and not people & kept:

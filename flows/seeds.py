@@ -43,9 +43,17 @@ def inputs(run: Run) -> tuple[object, ...]:
     source = _content(Path(config.path)) if config.path else load_people()
     splits = _content(Path(config.splits_from)) if config.splits_from else None
     return (
-        VERSION, run.seed, encoder_id(), run.config.dedup.model_dump_json(), splits, source,
+        VERSION, run.seed, _count(run), encoder_id(), run.config.dedup.model_dump_json(), splits, source,
         config.model_dump_json(exclude={"personas_per_seed", "splits_from", "path"}),
     )  # fmt: skip
+
+
+def _count(run: Run) -> int | None:
+    """How many seeds are wanted; none: all of a file. A target draws as many builtin seeds as it may try."""
+    config, attempted = run.config.seeds, run.config.personas_attempted
+    if config.path:
+        return config.limit
+    return config.builtin_count if attempted is None else -(-attempted // config.personas_per_seed)
 
 
 def _content(path: Path) -> object:
@@ -67,8 +75,8 @@ def read_shards(run: Run) -> list[tuple[Start, ...]]:
 def _produce(run: Run) -> Produced:
     config = run.config.seeds
     name = config.source or (without_folder(config.path) if config.path else "builtin")
-    limit = config.limit if config.path else config.builtin_count
-    lines = list(read_lines(config.path, config.text_field)) if config.path else _builtin(config.builtin_count, run.seed)
+    limit = _count(run)
+    lines = list(read_lines(config.path, config.text_field)) if config.path else _builtin(limit or 1, run.seed)
     broken = [line for line in lines if line.problem]
     if broken and config.on_error == "fail":
         more = f" (and {len(broken) - 1} more such lines)" if len(broken) > 1 else ""

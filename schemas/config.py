@@ -4,6 +4,7 @@ A setting exists where two users need two values; everything else is decided in 
 """
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -270,6 +271,20 @@ class Config(_Section):
             raise ValueError("assemble.budgets are whole thousands, because they name the tables (histories_32k)")
         return self
 
+    @property
+    def personas_wanted(self) -> int | None:
+        """Personas that would be enough if every one were accepted; none without a target."""
+        target = self.target
+        if target.personas is None and target.questions is None:
+            return None
+        return max(target.personas or 1, -(-(target.questions or 1) // self.ask.questions_per_persona))
+
+    @property
+    def personas_attempted(self) -> int | None:
+        """Personas that may be tried, at most, to reach the target; none without one."""
+        wanted = self.personas_wanted
+        return None if wanted is None else math.ceil(wanted * self.target.max_attempts_ratio)
+
     def public(self) -> dict[str, Any]:
         """The settings as they are stored: files by their names only, so that nothing names a folder of this machine."""
         fields = self.model_dump(mode="json")
@@ -304,6 +319,11 @@ def load_config(path: Path, settings: Sequence[str] = (), version: str | None = 
         raise InputError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise InputError(f"{path}: a config is a mapping of sections (dataset, seeds, run …)")
+    return make_config(raw, settings, version, str(path))
+
+
+def make_config(raw: dict[str, Any], settings: Sequence[str], version: str | None, where: str) -> Config:
+    """Lay `settings` over the sections of `raw`, check the whole. InputError says which key is wrong and why; `where` is its source."""
     raw = {section: {} if fields is None else fields for section, fields in raw.items()}
     for setting in settings:
         _override(raw, setting)
@@ -313,12 +333,12 @@ def load_config(path: Path, settings: Sequence[str] = (), version: str | None = 
         return Config.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "config"
+        key = ".".join(str(part) for part in first["loc"]) or "config"
         message = re.sub(r"^Value error, ", "", first["msg"])
         if first["type"] == "string_type" and isinstance(first["input"], int | float):
             message += "; put it in quotes"
         given = "" if isinstance(first["input"], dict) else f" (given: {first['input']!r})"
-        raise InputError(f"{path}: {where}: {message}{given}") from error
+        raise InputError(f"{where}: {key}: {message}{given}") from error
 
 
 def _override(raw: dict[str, Any], setting: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import random
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +26,7 @@ _MOST_ATTEMPTS = 8
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 _PATIENCE_S, _LAUNCHED_PATIENCE_S = 120.0, 1800.0
 """How long all servers may be silent; one of ours may be loading its model again."""
+_TOKENS_PER_BYTE, _LEAST_REPLY = 0.3, 256
 _GREETINGS = 3
 """Times that a server which does not answer is greeted before the first request."""
 
@@ -94,7 +96,7 @@ class Asking:
         """Send once, and tell the pool how it went."""
         sent_at = time.monotonic()
         try:
-            reply = await lane.endpoint.send(request.messages, request.options)
+            reply = await lane.endpoint.send(request.messages, _fitted(request, lane.endpoint.context))
         except Fault as fault:
             pool.failed(lane, fault, sent_at)
             return fault
@@ -185,6 +187,14 @@ def model_name(config: AuthorConfig) -> str:
     if config.launch == "none":
         return config.model or ""
     return Path(config.model).name if config.model and config.launch == "vllm" else "smollm2"
+
+
+def _fitted(request: Request[Any], context: int | None) -> Mapping[str, Any]:
+    """The request's options with no more room for the reply than the server's context leaves. vLLM refuses what asks for more."""
+    if context is None:
+        return request.options
+    room = context - int(request.size * _TOKENS_PER_BYTE)
+    return {**request.options, "max_tokens": max(_LEAST_REPLY, min(request.options["max_tokens"], room))}
 
 
 async def _greet(endpoints: list[Endpoint]) -> None:

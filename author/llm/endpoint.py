@@ -71,6 +71,8 @@ class Endpoint:
         self.url, self.number = url, number
         self._model, self._key_env, self._timeout = model, config.api_key_env, config.timeout_s
         self._key = api_key(config)
+        self.context: int | None = None
+        """Tokens of the longest request with its reply, where the server says so (vLLM does)."""
         self._client = openai.AsyncOpenAI(base_url=url, api_key=self._key, max_retries=0, timeout=config.timeout_s)
 
     async def close(self) -> None:
@@ -85,7 +87,7 @@ class Endpoint:
     async def check(self) -> None:
         """See that the server is there, takes the key and has the model. SubtextError says what to do. Servers without a list pass."""
         try:
-            served = [model.id async for model in self._client.models.list()]
+            served = {model.id: getattr(model, "max_model_len", None) async for model in self._client.models.list()}
         except (openai.NotFoundError, openai.InternalServerError, openai.RateLimitError, json.JSONDecodeError):
             return
         except openai.APIConnectionError as error:
@@ -93,7 +95,8 @@ class Endpoint:
         except openai.APIStatusError as error:
             raise self._final(error) from error
         if served and self._model not in served:
-            raise SubtextError(f"{self.url} does not serve {self._model!r}; it serves {', '.join(served[:5])} (author.model)")
+            raise SubtextError(f"{self.url} does not serve {self._model!r}; it serves {', '.join(list(served)[:5])} (author.model)")
+        self.context = served.get(self._model)
 
     async def send(self, messages: Sequence[Mapping[str, str]], options: Mapping[str, Any]) -> Reply:
         """Send a request once. Raises Fault, Impossible, or SubtextError for what no request will get past."""

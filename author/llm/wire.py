@@ -42,7 +42,7 @@ def _bind(node: Any, meta: PromptMeta, variables: Mapping[str, object], text_lim
         return [_bind(part, meta, variables, text_limit) for part in node]
     if not isinstance(node, dict):
         return node
-    bound = {}
+    bound: dict[str, Any] = {}
     for key, value in node.items():
         if key in ("properties", "$defs"):
             bound[key] = {name: _bind(inner, meta, variables, text_limit) for name, inner in value.items()}

