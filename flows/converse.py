@@ -46,7 +46,7 @@ class Plan:
 def converse_shard(run: Run, index: int, upstream: Receipt) -> Receipt:
     """Make (or find) the part of one shard."""
     inputs = (
-        VERSION, run.seed, run.author.id_for(STAGE), run.tokens.id, run.config.converse.model_dump_json(),
+        VERSION, run.seed, run.author.id_for(STAGE), run.tokens.id, run.config.converse.model_dump_json(), *run.judged(),
         run.config.expand.months, load_catalogue(), upstream.content,
     )  # fmt: skip
     return ensure_part(run.folder, STAGE, index, inputs, lambda: _produce(run, read_part(run.folder, "expand", index, Expansion)))
@@ -116,6 +116,9 @@ async def _write(run: Run, persona: Persona, plan: Plan) -> Session | Reject:
     verdicts = [check_user_text(plan.session_id, draft.messages, draft.quotes)]
     if plan.role != "forget" and plan.fact.kind != "sensitive":
         verdicts.append(check_implicit(plan.session_id, draft.messages, plan.fact.value))
+        if run.judge is not None and all(verdict.passed for verdict in verdicts):
+            statement = {"messages": draft.messages, "value": plan.fact.value, "topic": request["topic"]}
+            verdicts.append(await run.judge.vote("judge/stated", statement, derive(run.seed, plan.session_id, "judge"), plan.session_id))
     for verdict in verdicts:
         if not verdict.passed:
             return Reject(

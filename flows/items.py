@@ -16,7 +16,7 @@ from prompts.catalogue import load_catalogue
 from schemas.drafts import AnswerDraft, ItemDraft
 from schemas.expansion import Expansion
 from schemas.ids import derive, digest, normalise
-from schemas.outcome import Reject
+from schemas.outcome import Reject, Verdict
 from schemas.question import Item, ItemOption
 from schemas.seed import SPLITS, Split
 from store.parts import Produced, Receipt, ensure_part, read_part
@@ -50,7 +50,7 @@ def attribute_shards(held: Held, size: int) -> list[tuple[str, ...]]:
 def items_shard(run: Run, index: int, attributes: Sequence[str], held: Held) -> Receipt:
     """Make (or find) the part of one shard of attributes."""
     mine = [(attribute, split, held[attribute, split]) for attribute in attributes for split in SPLITS if (attribute, split) in held]
-    inputs = (VERSION, run.seed, run.author.id_for("ask"), load_catalogue(), mine)
+    inputs = (VERSION, run.seed, run.author.id_for("ask"), load_catalogue(), *run.judged(), mine)
     return ensure_part(run.folder, STAGE, index, inputs, lambda: _produce(run, mine))
 
 
@@ -84,9 +84,11 @@ async def _write(run: Run, attribute: str, split: Split, block: int, held: tuple
             continue
         answers = {normalise(answer.value): answer for answer in draft.answers}
         if missing := [value for value in held if normalise(value) not in answers]:
-            rejects.append(_incomplete(run, record_id, f"no answer for {missing[0]!r}", draft))
+            rejects.append(_unfit(run, record_id, f"no answer for {missing[0]!r}", draft))
         elif len(answers) < 3:
-            rejects.append(_incomplete(run, record_id, f"answers for {len(answers)} values only, three are needed", draft))
+            rejects.append(_unfit(run, record_id, f"answers for {len(answers)} values only, three are needed", draft))
+        elif (verdict := await _judge(run, record_id, draft)) is not None:
+            rejects.append(_unfit(run, record_id, verdict.reason, draft, verdict.validator))
         else:
             earlier.append(draft.query)
             items += _twins(split, attribute, draft, {normalise(value): value for value in held}, answers)
@@ -105,8 +107,20 @@ def _twins(split: Split, attribute: str, draft: ItemDraft, held: Mapping[str, st
     return items
 
 
-def _incomplete(run: Run, record_id: str, detail: str, draft: ItemDraft) -> Reject:
+async def _judge(run: Run, record_id: str, draft: ItemDraft) -> Verdict | None:
+    """The first verdict of the judge that is against the item; none where there is no judge, or nothing against it."""
+    if run.judge is None:
+        return None
+    answers, seed = tuple(answer.text for answer in draft.answers), derive(run.seed, record_id, "judge")
+    verdict = await run.judge.blind(draft.query, answers, seed, record_id)
+    if verdict.passed:
+        everything = {"query": draft.query, "answers": (*answers, draft.no_assumption)}
+        verdict = await run.judge.vote("judge/options", everything, seed, record_id)
+    return None if verdict.passed else verdict
+
+
+def _unfit(run: Run, record_id: str, detail: str, draft: ItemDraft, reason: str = "incomplete") -> Reject:
     retry = record_id if run.author.varies else None
     return Reject(
-        record_id=record_id, record_type="item", stage=STAGE, reason="incomplete", detail=detail, raw=draft.model_dump_json(), retry=retry
+        record_id=record_id, record_type="item", stage=STAGE, reason=reason, detail=detail, raw=draft.model_dump_json(), retry=retry
     )

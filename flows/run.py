@@ -18,6 +18,7 @@ from schemas.outcome import RecordType, Reject
 from schemas.seed import Seed
 from store.folder import RunFolder
 from text.tokenizer import TokenCounter, token_counter
+from validators.judge import Judge
 
 Result = TypeVar("Result")
 
@@ -35,6 +36,16 @@ class Run:
     def seed(self) -> int:
         """The run's public seed, from which all chance is derived."""
         return self.config.run.seed
+
+    @property
+    def judge(self) -> Judge | None:
+        """Who judges what the rules have passed; nobody, unless the config wants votes."""
+        config = self.config.judge
+        return Judge(self.author, config.votes, config.lean) if config.votes else None
+
+    def judged(self) -> tuple[str, ...]:
+        """What a judge adds to the key of a part whose records it judges: nothing where there is none."""
+        return (self.config.judge.model_dump_json(), self.author.id_for("judge")) if self.config.judge.votes else ()
 
 
 @contextmanager

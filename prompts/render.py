@@ -46,6 +46,8 @@ class PromptMeta(BaseModel):
     """Property of the reply -> the variable whose keys or elements are the values it may have."""
     counts: Mapping[str, str] = {}
     """List in the reply -> the variable (a number, or something with a length) that says how long it is."""
+    letters: str | None = None
+    """The variable with the lettered options, where the reply is one letter whose probabilities are read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,15 @@ class AuthorConfig(_Section):
         return self
 
 
+class JudgeConfig(_Section):
+    """The author's model as a judge of what passed every rule. Off by default: it costs calls, and needs a model that can judge."""
+
+    votes: int = Field(0, ge=0, le=4)
+    """The most votes on one draft; asking stops once the majority is certain. 0: no judge."""
+    lean: Share = 0.6
+    """An item is rejected when a reader who knows nothing of the user gives one answer more than this share of the probability."""
+
+
 class BudgetConfig(_Section):
     """Brakes: the run stops, cleanly and before it, where one of them would be passed. Not part of what the dataset is."""
 
@@ -242,6 +251,7 @@ class Config(_Section):
     seeds: SeedsConfig = SeedsConfig()
     run: RunConfig = RunConfig()
     author: AuthorConfig = AuthorConfig()
+    judge: JudgeConfig = JudgeConfig()
     budget: BudgetConfig = BudgetConfig()
     target: TargetConfig = TargetConfig()
     expand: ExpandConfig = ExpandConfig()
@@ -263,6 +273,8 @@ class Config(_Section):
         for shares, where in ((self.expand.kinds, "expand.kinds"), (self.ask.kinds, "ask.kinds")):
             if abs(sum(shares.values()) - 1) > 0.001:
                 raise ValueError(f"{where} must add up to 1, not {sum(shares.values()):.3f}")
+        if self.judge.votes and self.author.kind == "offline":
+            raise ValueError("judge.votes needs a language model as author (author.kind openai)")
         if self.budget.usd is not None and not (self.author.price.prompt or self.author.price.completion):
             raise ValueError("budget.usd needs author.price (dollars per million tokens), or nothing is ever spent")
         if len(set(self.assemble.budgets)) != len(self.assemble.budgets) or any(b < 1000 for b in self.assemble.budgets):

@@ -28,3 +28,9 @@ class Ownership(Record):
 
     reason: str = Field(max_length=600)
     owner: Literal["user", "other", "nobody"]
+
+
+class LetterShares(Record):
+    """How a model that may reply with one letter only divides its probability among the lettered options, in their order; sums to 1."""
+
+    shares: tuple[float, ...] = Field(min_length=2)

@@ -13,6 +13,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ class Journal:
         """The finished calls of earlier runs, in the order they were written."""
 
     def _segments(self) -> list[Path]:
-        return sorted(self._folder.glob("calls-*.jsonl"))
+        return sorted(self._folder.glob("calls-[0-9][0-9][0-9][0-9][0-9].jsonl"))
 
     def _scan(self, segment: Path) -> Iterator[Call]:
         """Note where each line of `segment` lies; give the calls."""
@@ -84,9 +85,12 @@ class Journal:
         if place is None:
             return None
         segment, at, length = place
-        with segment.open("rb") as file:
-            file.seek(at)
-            fields = json.loads(file.read(length).decode(*_CODEC))
+        try:
+            with segment.open("rb") as file:
+                file.seek(at)
+                fields = json.loads(file.read(length).decode(*_CODEC))
+        except (OSError, ValueError) as error:
+            raise SubtextError(f"{segment}: byte {at}: the call that stood there is gone ({error}); run the same command again") from error
         return Entry(Call.model_validate(fields["call"]), fields["request"], fields["reply"], fields.get("problem", ""))
 
     async def add(self, entry: Entry) -> None:
@@ -111,6 +115,7 @@ class Journal:
         await done
 
     async def _flush(self) -> None:
+        """Write and sync whatever waits. All of a group that fails are told, and find none of its lines in this run."""
         while self._waiting:
             group, self._waiting = self._waiting, []
             try:
@@ -118,6 +123,8 @@ class Journal:
                     self._places[call_id] = self._append(line)
                 await asyncio.to_thread(self._sync)
             except Exception as error:
+                for _, call_id, _ in group:
+                    self._places.pop(call_id, None)
                 for _, _, done in group:
                     if not done.done():
                         done.set_exception(error)
@@ -128,7 +135,7 @@ class Journal:
 
     def _append(self, line: bytes) -> tuple[Path, int, int]:
         """Write `line` at the end of this process's segment; where it lies."""
-        with disk_errors(self._folder):
+        with self._errors():
             if self._segment is None or self._handle < 0:
                 self._segment = self._open()
             at = self._size
@@ -143,23 +150,40 @@ class Journal:
 
     def _open(self) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
+        sync(self._folder.parent)
         numbers = [int(path.stem.rpartition("-")[2]) for path in self._segments()]
         segment = self._folder / f"calls-{max(numbers, default=-1) + 1:05d}.jsonl"
-        self._handle = os.open(segment, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-        self._size = 0
-        sync(self._folder)
+        handle = os.open(segment, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        try:
+            sync(self._folder)
+        except BaseException:
+            os.close(handle)
+            raise
+        self._handle, self._size = handle, 0
         return segment
 
     def _sync(self) -> None:
-        with disk_errors(self._folder):
+        with self._errors():
             os.fsync(self._handle)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Any trouble with the disk stops the run, in words: what is paid for could not be kept."""
+        try:
+            with disk_errors(self._folder):
+                yield
+        except OSError as error:
+            raise SubtextError(f"cannot write {self._folder}: {error.strerror}; mend that, then run the same command again") from error
 
     def close(self) -> None:
         """Let go of the segment; a later `add` begins another."""
         if self._handle >= 0:
-            self._sync()
-            os.close(self._handle)
-            self._handle = -1
+            handle, self._handle = self._handle, -1
+            try:
+                with self._errors():
+                    os.fsync(handle)
+            finally:
+                os.close(handle)
 
 
 def _line(fields: dict[str, Any]) -> bytes:

@@ -1,11 +1,14 @@
 """How a request gets its reply: from the journal, or from a server within budget and pace, tried again where that can help."""
 
 import asyncio
+import json
+import math
 import random
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any, cast
 
 from author.llm.endpoint import Endpoint, Fault, Impossible, Reply
@@ -113,7 +116,7 @@ class Asking:
         """Journal and account for what came; only then is it used."""
         reply = came if isinstance(came, Reply) else Reply("", "", came.reason)
         finish = "refusal" if reply.refusal else reply.finish_reason
-        content = reply.refusal or reply.content
+        content = reply.refusal or (reply.content if request.letters is None else letter_shares(reply.first_token, request.letters))
         wrong = (reply.finish_reason,) if isinstance(came, Impossible) else request.fault(content, finish)
         call = Call(
             call_id=call_id,
@@ -189,12 +192,19 @@ def model_name(config: AuthorConfig) -> str:
     return Path(config.model).name if config.model and config.launch == "vllm" else "smollm2"
 
 
+def letter_shares(first_token: Mapping[str, float], letters: int) -> str:
+    """The probabilities of the first `letters` letters as the JSON of a `LetterShares`; empty where the model gave none of them any."""
+    weights = [math.exp(first_token[letter]) if letter in first_token else 0.0 for letter in ascii_uppercase[:letters]]
+    total = sum(weights)
+    return json.dumps({"shares": [round(weight / total, 6) for weight in weights]}) if total else ""
+
+
 def _fitted(request: Request[Any], context: int | None) -> Mapping[str, Any]:
     """The request's options with no more room for the reply than the server's context leaves. vLLM refuses what asks for more."""
     if context is None:
         return request.options
     room = context - int(request.size * _TOKENS_PER_BYTE)
-    return {**request.options, "max_tokens": max(_LEAST_REPLY, min(request.options["max_tokens"], room))}
+    return {**request.options, "max_tokens": min(request.options["max_tokens"], max(_LEAST_REPLY, room))}
 
 
 async def _greet(endpoints: list[Endpoint]) -> None:

@@ -96,7 +96,7 @@ class Ledger:
 
     def reserve(self, tokens: int) -> Brake | None:
         """Set `tokens` aside for a request that is about to be sent; or say which brake stands against it."""
-        usd = (self._reserved_tokens + tokens) * max(self._price.prompt, self._price.completion) / 1e6
+        usd = (self._reserved_tokens + tokens) * max(self._price.prompt, self._price.cached or 0.0, self._price.completion) / 1e6
         spent, cost, limit = self.tokens_spent, self.cost_usd, self._budget
         alone = self._reserved_tokens == 0
         if limit.tokens is not None and spent + self._reserved_tokens + tokens > limit.tokens:
@@ -123,16 +123,20 @@ class Ledger:
     @property
     def tokens_spent(self) -> int:
         """Prompt and completion tokens of all finished calls."""
-        return sum(account.prompt_tokens + account.completion_tokens for account in self._accounts.values())
+        return sum(account.prompt_tokens + account.completion_tokens for account in self._all())
 
     @property
     def cost_usd(self) -> float:
         """Dollars of all finished calls."""
-        return sum(account.cost_usd for account in self._accounts.values())
+        return sum(account.cost_usd for account in self._all())
+
+    def _all(self) -> list[Account]:
+        """The accounts as they are now: the terminal reads them from its own thread while prompts are added."""
+        return list(self._accounts.values())
 
     def line(self) -> str:
         """The ledger in a few words, for the terminal."""
-        accounts = self._accounts.values()
+        accounts = self._all()
         calls, replayed = sum(account.calls for account in accounts), sum(account.replayed for account in accounts)
         retries, repairs = sum(account.retries for account in accounts), sum(account.repairs for account in accounts)
         cost = f", ${self.cost_usd:,.4f}" if self.cost_usd else ""
@@ -141,7 +145,7 @@ class Ledger:
 
     def figures(self) -> dict[str, Any]:
         """What summary.json says: `tokens`, `cost_usd`, and `calls` by prompt."""
-        accounts = self._accounts.values()
+        accounts = self._all()
         return {
             "tokens": {
                 "prompt": sum(account.prompt_tokens for account in accounts),

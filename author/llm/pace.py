@@ -71,7 +71,7 @@ class Pace:
     def loaded(self, load: Load) -> None:
         """The server said how busy it is."""
         self._load = load
-        if load.waiting > max(2.0, 0.5 * self._limit):
+        if load.waiting > max(2.0, 0.5 * self._limit) and self._let_pass == 0:  # a queue takes a generation to drain; one cut for each
             self._settle(max(1.0, self._limit * _RELIEF), None)
 
     def answered(self, work: float, in_flight: int, now: float) -> None:

@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from author.llm.endpoint import Endpoint, Fault
@@ -31,7 +30,8 @@ class Lane:
     in_flight: int = 0
     failures: int = 0
     """In a row."""
-    closed_until: float = 0.0
+    closed_at: float = float("-inf")
+    closed_until: float = float("-inf")
     limits: list[tuple[float, int]] = field(default_factory=list)
     """The course of its limit: (seconds since the start, limit)."""
 
@@ -51,6 +51,8 @@ class Pool:
         self._ceiling, self._patience = ceiling, patience_s
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._began = time.monotonic()
+        self.answers = 0
+        """Replies so far, of all servers."""
         self._silent_since: float | None = None
         self._watch: asyncio.Task[None] | None = None
 
@@ -80,11 +82,13 @@ class Pool:
                     f"no server has answered for {self._patience:.0f} s ({urls}); see that it runs, then run the same command again "
                     "(finished calls are kept)"
                 )
-            reopens = [lane.closed_until - now for lane in self.lanes if lane.closed_until > now]
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(waiter, min(reopens) + 0.01 if reopens else None)
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                self._wake()  # it may have been woken for a room that it will not use
+                raise
 
     def unused(self, lane: Lane) -> None:
         """The request was not sent."""
@@ -94,6 +98,7 @@ class Pool:
     def answered(self, lane: Lane, tokens_written: int) -> None:
         """The server replied."""
         now = time.monotonic()
+        self.answers += 1
         self._silent_since, lane.failures = None, 0
         lane.pace.answered(max(1, tokens_written), lane.in_flight, now)
         self.unused(lane)
@@ -105,14 +110,23 @@ class Pool:
         if fault.crowded:
             lane.pace.refused(sent_at, now)
         if fault.retry_after is not None:
-            lane.closed_until = max(lane.closed_until, now + min(fault.retry_after, _LONGEST_REST_S))
-        if fault.sick:
+            self._rest(lane, now, fault.retry_after)
+        if fault.kind != "body":
             self._silent_since = self._silent_since or now
+        # A server that refuses even one at a time needs rest too. Of a volley sent before the last rest nothing more is learnt.
+        if (fault.sick or lane.pace.limit == 1) and fault.kind != "body" and sent_at > lane.closed_at:
             lane.failures += 1
             if lane.failures >= _SICK_AFTER:
-                lane.closed_until = now + min(_FIRST_REST_S * 2 ** (lane.failures - _SICK_AFTER), _LONGEST_REST_S)
+                lane.closed_at = now
+                self._rest(lane, now, _FIRST_REST_S * 2.0 ** min(lane.failures - _SICK_AFTER, 10))
         self.unused(lane)
         self._note(lane, now)
+
+    def _rest(self, lane: Lane, now: float, seconds: float) -> None:
+        """Leave `lane` alone, and let those who wait look again afterwards: nobody else may be left to wake them."""
+        seconds = min(seconds, _LONGEST_REST_S)
+        lane.closed_until = max(lane.closed_until, now + seconds)
+        asyncio.get_running_loop().call_later(seconds + 0.01, self._wake)
 
     def _note(self, lane: Lane, now: float) -> None:
         if not lane.limits or lane.limits[-1][1] != lane.pace.limit:
@@ -134,7 +148,10 @@ class Pool:
         while talking:
             await asyncio.sleep(_POLL_S)
             for lane in [lane for lane in talking if lane.in_flight and time.monotonic() >= lane.closed_until]:
-                load = await lane.endpoint.load()
+                try:
+                    load = await lane.endpoint.load()
+                except Fault:
+                    continue  # too busy to say, or gone for the moment
                 if load is None:
                     talking.remove(lane)
                 else:
@@ -146,5 +163,6 @@ class Pool:
         """Let go of the connections."""
         if self._watch is not None:
             self._watch.cancel()
+            await asyncio.wait([self._watch])
         for lane in self.lanes:
             await lane.endpoint.close()

@@ -1,9 +1,9 @@
 """A request: what is asked, in what shape, for which record; how its reply is read, and how an invalid one is handed back."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -43,14 +43,17 @@ class Request(Generic[Draft]):
         """The request as the prompt has it. Another generation is another seed."""
         meta = prompt_meta(wanted.prompt)
         seed = (derive(wanted.seed, generation) if generation else wanted.seed) & 0x7FFFFFFF
-        schema = reply_schema(wanted.schema, meta, wanted.variables, config.text_limit)
-        named = {"name": wanted.prompt.replace("/", "_"), "strict": True, "schema": schema}
-        options = {
-            "response_format": {"type": "json_schema", "json_schema": named},
+        options: dict[str, Any] = {
             "max_tokens": meta.max_tokens or _DEFAULT_TOKENS,
             "temperature": config.temperature if meta.temperature is None else meta.temperature,
             "seed": seed,
         }
+        if meta.letters is not None:
+            options |= {"logprobs": True, "top_logprobs": 20}
+        else:
+            schema = reply_schema(wanted.schema, meta, wanted.variables, config.text_limit)
+            named = {"name": wanted.prompt.replace("/", "_"), "strict": True, "schema": schema}
+            options["response_format"] = {"type": "json_schema", "json_schema": named}
         messages = ({"role": "system", "content": rendered.system}, {"role": "user", "content": rendered.user})
         return cls(wanted, messages, options, meta, generation)
 
@@ -58,10 +61,18 @@ class Request(Generic[Draft]):
         """The same with the bad reply and what is wrong with it. A reply that is no use to its writer is left out."""
         system, user = self.messages[:2]
         if reply.strip() and bad.fault not in ("length", "refusal"):
-            more: tuple[Mapping[str, str], ...] = (user, {"role": "assistant", "content": reply}, {"role": "user", "content": words})
+            said = reply.encode("utf-8", "replace").decode()  # half a character cannot be sent back
+            more: tuple[Mapping[str, str], ...] = (user, {"role": "assistant", "content": said}, {"role": "user", "content": words})
         else:
             more = ({"role": "user", "content": f"{user['content']}\n\n{words}"},)
         return replace(self, messages=(system, *more), repair=self.repair + 1)
+
+    @property
+    def letters(self) -> int | None:
+        """How many lettered options there are, where the reply is one letter."""
+        if self.meta.letters is None:
+            return None
+        return len(cast(Sized, self.wanted.variables[self.meta.letters]))
 
     @property
     def size(self) -> int:
@@ -77,7 +88,7 @@ class Request(Generic[Draft]):
         """The draft in a reply; InvalidReply says what is wrong."""
         if finish_reason == "refusal":
             raise InvalidReply("refusal", [f"the model refused: {content[:200]}"])
-        if finish_reason == "length":
+        if finish_reason == "length" and self.letters is None:
             raise InvalidReply("length", [f"the reply was cut off after {self.options['max_tokens']} tokens; write less"])
         if not content.strip():
             raise InvalidReply("empty", ["the reply was empty"])

@@ -91,7 +91,7 @@ def _unbound(node: Any, meta: PromptMeta, variables: Mapping[str, object]) -> It
     elif isinstance(node, dict):
         for name, value in node.items():
             if name in meta.choices and value not in (allowed := _names(variables[meta.choices[name]])):
-                yield f"{name}: {value!r} is not one of {', '.join(allowed[:8])}{' …' * (len(allowed) > 8)}"
+                yield f"{name}: {repr(value)[:80]} is not one of {', '.join(allowed[:8])}{' …' * (len(allowed) > 8)}"
             if name in meta.counts and len(value) != (count := _count(variables[meta.counts[name]])):
                 yield f"{name}: {count} wanted, there are {len(value)}"
             yield from _unbound(value, meta, variables)
