@@ -84,11 +84,11 @@ async def _write(run: Run, attribute: str, split: Split, block: int, held: tuple
             continue
         answers = {normalise(answer.value): answer for answer in draft.answers}
         if missing := [value for value in held if normalise(value) not in answers]:
-            rejects.append(_unfit(run, record_id, f"no answer for {missing[0]!r}", draft))
+            rejects.append(_unfit(run, record_id, "incomplete", f"no answer for {missing[0]!r}", draft))
         elif len(answers) < 3:
-            rejects.append(_unfit(run, record_id, f"answers for {len(answers)} values only, three are needed", draft))
+            rejects.append(_unfit(run, record_id, "incomplete", f"answers for {len(answers)} values only, three are needed", draft))
         elif (verdict := await _judge(run, record_id, draft)) is not None:
-            rejects.append(_unfit(run, record_id, verdict.reason, draft, verdict.validator))
+            rejects.append(_unfit(run, record_id, verdict.validator, verdict.reason, draft))
         else:
             earlier.append(draft.query)
             items += _twins(split, attribute, draft, {normalise(value): value for value in held}, answers)
@@ -119,7 +119,7 @@ async def _judge(run: Run, record_id: str, draft: ItemDraft) -> Verdict | None:
     return None if verdict.passed else verdict
 
 
-def _unfit(run: Run, record_id: str, detail: str, draft: ItemDraft, reason: str = "incomplete") -> Reject:
+def _unfit(run: Run, record_id: str, reason: str, detail: str, draft: ItemDraft) -> Reject:
     retry = record_id if run.author.varies else None
     return Reject(
         record_id=record_id, record_type="item", stage=STAGE, reason=reason, detail=detail, raw=draft.model_dump_json(), retry=retry

@@ -120,12 +120,13 @@ def _refuse_empty_splits(run: Run, shards: int) -> None:
     """A dataset in which a split has no persona left is not published."""
     kept = {history.persona_id for history in read_part(run.folder, "assemble", 0, History)}
     starts = [start for shard in seeds.read_shards(run)[:shards] for start in shard]
+    again = f", or ask again for what the author did not write (subtext retry-failed {run.folder.root})" if run.author.varies else ""
     for split in SPLITS:
         people = {start.persona_id for start in starts if start.seed.split == split}
         if people and not people & kept:
             raise SubtextError(
                 f"nothing to publish in the {split} split: no history of its {len(people)} persona(s) could be filled "
-                f"(see {run.folder.rejects('assemble', 0)}); raise assemble.budgets or lower assemble.fill"
+                f"(see {run.folder.root / 'rejects'}); raise assemble.budgets or lower assemble.fill{again}"
             )
 
 

@@ -5,6 +5,7 @@ import json
 import math
 import random
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,6 +46,7 @@ class Asking:
         self._pool: Pool | None = None
         self._server: Server | None = None
         self._preparing = asyncio.Lock()
+        self._closing = threading.Event()
         self._ended = asyncio.Event()
 
     @property
@@ -62,10 +64,9 @@ class Asking:
             self._ledger.account(request.wanted.prompt).replayed += 1
             return done
         pool = await self._ready()
-        tokens = self._ledger.estimate(request.size, request.options["max_tokens"])
         faults: list[str] = []
         while True:
-            lane = await self._lane(pool, tokens)
+            lane, tokens = await self._lane(pool, request)
             task = cast(asyncio.Task[Any], asyncio.current_task())
             self.sending.add(task)
             try:
@@ -79,13 +80,14 @@ class Asking:
             faults.append(came.kind)
             await self._wait(pool, request, came, faults)
 
-    async def _lane(self, pool: Pool, tokens: int) -> Lane:
-        """A server with room, and the budget for the request."""
+    async def _lane(self, pool: Pool, request: Request[Any]) -> tuple[Lane, int]:
+        """A server with room, and the tokens that were set aside for the request."""
         while True:
             lane = await pool.take()
+            tokens = self._ledger.estimate(request.size, request.options["max_tokens"])
             brake = self._ledger.reserve(tokens)
             if brake is None:
-                return lane
+                return lane, tokens
             pool.unused(lane)
             if brake.final:
                 raise SubtextError(
@@ -166,7 +168,7 @@ class Asking:
                     from author.serving.launch import launch  # few runs own a server
 
                     log = Path(tempfile.mkdtemp(prefix="subtext-")) / "server.log"  # not in the run folder: it names this machine's paths
-                    self._server = await asyncio.to_thread(launch, self._config, log)
+                    self._server = await asyncio.to_thread(launch, self._config, log, closing=self._closing)
                     urls, patience = (self._server.url,), _LAUNCHED_PATIENCE_S
                 endpoints = [Endpoint(url, self.model, self._config, number) for number, url in enumerate(urls)]
                 await _greet(endpoints)
@@ -176,6 +178,10 @@ class Asking:
     def course(self) -> list[list[tuple[float, int]]]:
         """For each server, how its limit moved: (seconds, requests at once)."""
         return [lane.limits for lane in self._pool.lanes] if self._pool else []
+
+    def give_up(self) -> None:
+        """Wait no longer for a server of ours that is still loading its model."""
+        self._closing.set()
 
     async def close(self) -> None:
         """Let go of connections, and of a server of ours."""

@@ -144,10 +144,10 @@ class Endpoint:
         if status in (408, 409, 425, 429) or status >= 500:
             return Fault(str(status), said, _retry_after(error))
         if status in (400, 413, 422):
-            code = str(error.code or "") + str(getattr(error, "type", "") or "")
-            if status == 413 or any(sign in f"{code} {said}".lower() for sign in _TOO_LONG):
+            codes = {str(error.code), str(error.type)}
+            if status == 413 or any(sign in f"{' '.join(codes)} {said}".lower() for sign in _TOO_LONG):
                 return Impossible("context_length", f"{said}; use a model with a longer context, or ask for less in one request")
-            if code in _UNWANTED:
+            if codes & _UNWANTED:
                 return Impossible("refused", said)
         return self._final(error)
 

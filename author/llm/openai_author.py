@@ -101,9 +101,14 @@ class OpenAIAuthor:
         """See `author.seam.Author.status`."""
         return f"{self._ledger.line()}, {self._asking.in_flight} under way"
 
+    def course(self) -> list[list[tuple[float, int]]]:
+        """For each server, how the number of requests at once moved: (seconds since the first, limit)."""
+        return self._asking.course()
+
     def stop(self) -> None:
         """See `author.seam.Author.stop`."""
         self._stopped = self._stopped or SubtextError("stopped")
+        self._asking.give_up()
         self._loop.call_soon_threadsafe(self._drop_unsent)
 
     def _drop_unsent(self) -> None:
@@ -127,3 +132,4 @@ class OpenAIAuthor:
             self._drop_unsent()
             await asyncio.wait(set(self._tasks), return_when=asyncio.FIRST_COMPLETED)
         await self._asking.close()
+        await asyncio.get_running_loop().shutdown_default_executor()

@@ -20,6 +20,8 @@ _FAIR_SHARE = 0.25
 """Of the throughput that a step up would bring on an idle server, what it must bring to stay."""
 _RELIEVED = 1.03
 """Of the throughput before a step down, what it must bring to stay."""
+_FALLEN = 0.7
+"""Of the throughput so far: a window with less shows that the server has become slower, and a step down is tried at once."""
 _STEP = 0.2
 _START_WINDOW, _PROBE_WINDOW = 1.5, 4
 """Replies in a measurement, as multiples of the limit."""
@@ -121,6 +123,9 @@ class Pace:
                 self._climb()
             else:
                 self._settle(held, max(before, rate))
+        elif self._phase == "hold" and rate < _FALLEN * before:
+            self._base, self._hold, self._upwards = (held, rate, 1), 1, False
+            self._probe()
         elif self._phase == "hold":
             self._base = (held, (before * seen + rate) / (seen + 1), min(seen + 1, _MOST_AVERAGED))
             self._left -= 1

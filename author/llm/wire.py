@@ -51,6 +51,7 @@ def _bind(node: Any, meta: PromptMeta, variables: Mapping[str, object], text_lim
     for name, field in bound.get("properties", {}).items():
         if name in meta.choices:
             field["enum"] = _names(variables[meta.choices[name]])
+            field.pop("maxLength", None)  # a value is as long as it is
         if name in meta.counts:
             field["minItems"] = field["maxItems"] = _count(variables[meta.counts[name]])
     if "properties" in bound:

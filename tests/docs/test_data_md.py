@@ -145,7 +145,7 @@ def codes_in(stage: Path) -> set[str]:
     """The reason codes that a stage writes as plain strings where it makes a reject."""
     found: set[str] = set()
     for call in ast.walk(ast.parse(stage.read_text(encoding="utf-8"))):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ("Reject", "_reject"):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ("Reject", "_reject", "reject", "_unfit"):
             for argument in (*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "reason")):
                 branches = (argument.body, argument.orelse) if isinstance(argument, ast.IfExp) else (argument,)
                 found |= {str(branch.value) for branch in branches if isinstance(branch, ast.Constant)}
@@ -167,8 +167,22 @@ def test_every_reason_code_in_the_stages_is_explained_and_no_other_is() -> None:
         "dedup": {"session_dropped", "item_dropped"},
         "converse": set(re.findall(r'validator="(\w+)"', "".join(p.read_text("utf-8") for p in (REPO / "validators").glob("*.py")))),
     }
-    written = {path.stem: codes_in(path) | computed.get(path.stem, set()) for path in sorted((REPO / "flows").glob("*.py"))}
+    written: dict[str, set[str]] = {}
+    for path in sorted((REPO / "flows").glob("*.py")):
+        stage = {"timeline": "expand", "traps": "expand"}.get(path.stem, path.stem)
+        judged = {prompt.replace("/", "_") for prompt in re.findall(r'vote\("(judge/\w+)"', path.read_text("utf-8"))}
+        judged |= {"judge_blind"} if "judge.blind(" in path.read_text("utf-8") else set()
+        written[stage] = written.get(stage, set()) | codes_in(path) | computed.get(path.stem, set()) | judged
     assert documented_reasons() == {stage: codes for stage, codes in written.items() if codes}
+
+
+def test_every_reason_for_which_a_model_writes_nothing_is_explained_and_no_other_is() -> None:
+    sources = "".join(path.read_text("utf-8") for path in sorted((REPO / "author" / "llm").glob("*.py")))
+    written = set(re.findall(r'(?:InvalidReply|Impossible|Unwritten)\(\s*"(\w+)"', sources)) | set(
+        re.findall(r'fault = "(\w+)" if', sources)
+    )
+    (rows,) = (rows for _, header, rows in tables() if header[0] == "reply")
+    assert {row[0].strip("`") for row in rows} == written | {"wrong_schema"}
 
 
 @pytest.mark.parametrize("query", re.findall(r"```sql\n(.*?)```", TEXT, re.DOTALL), ids=lambda query: " ".join(query.split())[:40])
