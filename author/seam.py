@@ -57,7 +57,7 @@ class Author(Protocol):
         ...
 
     def stop(self) -> None:
-        """Ask for nothing more: who still waits for a draft gets a SubtextError. What is under way goes on."""
+        """Ask for nothing more: who still waits for a draft gets a SubtextError. What is under way goes on, unless told a second time."""
         ...
 
     def close(self) -> None:

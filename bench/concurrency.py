@@ -57,7 +57,9 @@ async def fixed(url: str, at_once: int) -> float:
     async with AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
         message = {"role": "user", "content": "Is it said?"}
         return await rate(
-            FIXED_CALLS, at_once, lambda number: client.chat.completions.create(model="scripted", messages=[message], seed=number)  # type: ignore[list-item]
+            FIXED_CALLS,
+            at_once,
+            lambda number: client.chat.completions.create(model="scripted", messages=[message], seed=number),  # type: ignore[list-item]
         )
 
 

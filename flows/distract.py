@@ -25,8 +25,8 @@ from store.parts import Produced, Receipt, ensure_part, read_part
 STAGE = "distract"
 VERSION = 2
 _USUAL_TOKENS, _MOST_AT_ONCE = 300, 64
-_MARGIN = 1.08
-"""Sessions are written up to this multiple of the largest budget."""
+_MARGIN = 1.137
+"""Sessions are written up to this multiple of what the largest history must hold at least: dedup may take some, and lengths vary."""
 _AREAS: Mapping[str, Scenario] = {
     "code": "coding_help", "maths": "data_or_spreadsheet", "howto": "knowledge_query", "writing": "professional_writing",
 }  # fmt: skip
@@ -44,7 +44,7 @@ def distract_shard(run: Run, index: int, expanded: Receipt, conversed: Receipt) 
     """Make (or find) the part of one shard."""
     inputs = (
         VERSION, run.seed, run.author.id_for(STAGE), run.tokens.id, run.config.distract.model_dump_json(), run.config.expand.months,
-        max(run.config.assemble.budgets), expanded.content, conversed.content,
+        max(run.config.assemble.budgets), run.config.assemble.fill, expanded.content, conversed.content,
     )  # fmt: skip
     return ensure_part(run.folder, STAGE, index, inputs, lambda: _produce(run, index))
 
@@ -82,7 +82,7 @@ async def _blur(run: Run, expansion: Expansion, shown_tokens: int) -> list[Sessi
     persona, number = expansion.persona, len(plan_sessions(run, expansion))
     planned = _planned(run, expansion)
     written = list(await asyncio.gather(*(_write(run, persona, number + at, *one) for at, one in enumerate(planned))))
-    goal, barren = _MARGIN * max(run.config.assemble.budgets), 0
+    goal, barren = _MARGIN * run.config.assemble.fill * max(run.config.assemble.budgets), 0
     while barren < 2:
         lengths = [one.tokens for one in written if isinstance(one, Session)]
         missing = goal - shown_tokens - sum(lengths)

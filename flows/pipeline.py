@@ -12,7 +12,7 @@ from typing import Any
 
 from flows.progress import Progress, summarise
 from flows.publish import is_published, made_with, publish
-from flows.rounds import reached_target, run_rounds
+from flows.rounds import Crew, reached_target, run_rounds
 from flows.run import Run, make_run
 from flows.runner import Runner
 from schemas.config import Config
@@ -36,7 +36,12 @@ def run_pipeline(config: Config, out: Path, runner: Runner, progress: Progress, 
     with open_run(out, config) as folder, make_run(config, folder) as run:
         progress.watch(run.author.status)
         _refuse_change(run)
-        receipts = run_rounds(run, runner, progress, until)
+
+        def give_up() -> None:
+            run.author.stop()
+            progress.say(run.author.status(), "; what is under way is waited for, Ctrl-C again drops it")
+
+        receipts = run_rounds(run, Crew(runner, progress, give_up), until)
         summary = {"stages": summarise(receipts), **run.author.spent(), "author": run.author.kind}
         if (reached := reached_target(run, receipts)) is not None:
             summary["target"] = reached

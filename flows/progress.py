@@ -57,6 +57,13 @@ class Progress:
             self._tasks[_CALLS] = self._bars.add_task(_CALLS, total=None, note="", visible=False)
             Thread(target=self._keep_showing, args=(self._bars,), daemon=True).start()
 
+    def say(self, status: str, words: str) -> None:
+        """Tell how things stand, with `words` on it, where there is anything to tell."""
+        if status and self._bars is not None:
+            self._bars.console.print(f"{status}{words}")
+        elif status:
+            self._tell(_CALLS, f"{status}{words}")
+
     def _keep_showing(self, bars: Any) -> None:
         while bars is self._bars:
             if said := self._status():

@@ -7,6 +7,7 @@ in place.
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -115,7 +116,7 @@ def _link(source: str, target: str) -> None:
 
 def _next_name(root: Path) -> str:
     """The first retry of this version that is not finished yet."""
-    number = 1
-    while RunFolder(root.parent / f"{root.name}.retry{number}").finished:
+    name, number = re.sub(r"\.retry\d+$", "", root.name), 1
+    while RunFolder(root.parent / f"{name}.retry{number}").finished:
         number += 1
-    return f"{root.name}.retry{number}"
+    return f"{name}.retry{number}"

@@ -31,7 +31,8 @@ class Runner(Protocol):
     def run(self, chains: Sequence[Chain], give_up: Callable[[], None]) -> list[list[Receipt]]:
         """The receipts of each chain, in the order given.
 
-        The first error stops what has not begun, calls `give_up` so that what has begun ends soon, and is raised.
+        The first error stops what has not begun, calls `give_up` so that what has begun ends soon, and is raised. Who interrupts while
+        that is waited for has it called again.
         """
         ...
 
@@ -51,7 +52,11 @@ class ThreadRunner:
                     done.result()
             except BaseException:
                 give_up()
-                pool.shutdown(cancel_futures=True)
+                try:
+                    pool.shutdown(cancel_futures=True)
+                except KeyboardInterrupt:
+                    give_up()
+                    raise
                 raise
             return [done.result() for done in waiting]
 

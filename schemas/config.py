@@ -115,6 +115,8 @@ class AuthorConfig(_Section):
             raise ValueError("author.kind openai needs either author.base_url (http://…/v1) or author.launch (vllm, local)")
         if bad := [url for url in self.urls if not re.match(r"https?://[^/]", url)]:
             raise ValueError(f"author.base_url: {bad[0]} is not an address such as http://127.0.0.1:8000/v1")
+        if any("@" in url for url in self.urls):
+            raise ValueError(f"author.base_url holds a password; put it in {self.api_key_env}, where no message can show it")
         return self
 
 

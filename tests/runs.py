@@ -48,10 +48,12 @@ def command(*arguments: str, tiny_run: bool = False) -> list[str]:
     return [sys.executable, "-m", "flows.cli", first, *extra, *rest]
 
 
-def subtext(*arguments: str, tiny_run: bool = False, cwd: Path = REPO, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `subtext` as a user does."""
+def subtext(
+    *arguments: str, tiny_run: bool = False, cwd: Path = REPO, patience: int = 240, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `subtext` as a user does; for `patience` seconds at most."""
     return subprocess.run(
-        command(*arguments, tiny_run=tiny_run), capture_output=True, text=True, cwd=cwd, check=False, timeout=240,
+        command(*arguments, tiny_run=tiny_run), capture_output=True, text=True, cwd=cwd, check=False, timeout=patience,
         env={**os.environ, "PYTHONPATH": str(REPO), **environment},
     )  # fmt: skip
 

@@ -8,6 +8,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any, cast
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from author.serving.server import Server
 
 _MOST_ATTEMPTS = 8
+"""Those that met a crowd (429, 503) do not count: they say nothing of the record."""
+_CROWDED = frozenset({"429", "503"})
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 _PATIENCE_S, _LAUNCHED_PATIENCE_S = 120.0, 1800.0
 """How long all servers may be silent; one of ours may be loading its model again."""
@@ -43,8 +47,11 @@ class Asking:
         self.model = model_name(config)
         self.sending: set[asyncio.Task[Any]] = set()
         """Tasks with a request on its way, or a reply that is not in the journal yet."""
+        self.stopped: SubtextError | None = None
+        """Why nothing more is sent, once that is so."""
         self._pool: Pool | None = None
         self._server: Server | None = None
+        self._launching: asyncio.Future[Server] | None = None
         self._preparing = asyncio.Lock()
         self._closing = threading.Event()
         self._ended = asyncio.Event()
@@ -65,20 +72,28 @@ class Asking:
             return done
         pool = await self._ready()
         faults: list[str] = []
+        answers = 0
         while True:
+            if self.stopped is not None:
+                raise self.stopped
             lane, tokens = await self._lane(pool, request)
             task = cast(asyncio.Task[Any], asyncio.current_task())
             self.sending.add(task)
             try:
                 came = await self._send(pool, lane, request)
                 if not isinstance(came, Fault):
-                    return await self._keep(request, call_id, came, lane.endpoint.number, faults)
+                    try:
+                        return await self._keep(request, call_id, came, lane.endpoint.number, faults)
+                    finally:  # only now: a kill loses what is under way, and under way is what is not in the journal
+                        pool.answered(lane, came.completion_tokens if isinstance(came, Reply) else 0)
             finally:
                 self.sending.discard(task)
                 self._ledger.release(tokens)
                 self._ended.set()
+            answers = answers if faults else pool.answers
             faults.append(came.kind)
-            await self._wait(pool, request, came, faults)
+            if self.stopped is None:
+                await self._wait(request, came, faults, pool.answers > answers)
 
     async def _lane(self, pool: Pool, request: Request[Any]) -> tuple[Lane, int]:
         """A server with room, and the tokens that were set aside for the request."""
@@ -98,26 +113,26 @@ class Asking:
             await self._ended.wait()  # what is under way has reserved more than it will cost
 
     async def _send(self, pool: Pool, lane: Lane, request: Request[Any]) -> Reply | Impossible | Fault:
-        """Send once, and tell the pool how it went."""
+        """Send once. A fault is told to the pool; the lane of an answer is still the caller's to give back."""
         sent_at = time.monotonic()
         try:
-            reply = await lane.endpoint.send(request.messages, _fitted(request, lane.endpoint.context))
+            return await lane.endpoint.send(request.messages, _fitted(request, lane.endpoint.context))
         except Fault as fault:
             pool.failed(lane, fault, sent_at)
             return fault
         except Impossible as impossible:
-            pool.answered(lane, 0)
             return impossible
         except BaseException:
             pool.unused(lane)
             raise
-        pool.answered(lane, reply.completion_tokens)
-        return reply
 
     async def _keep(self, request: Request[Any], call_id: str, came: Reply | Impossible, endpoint: int, faults: list[str]) -> Entry:
         """Journal and account for what came; only then is it used."""
         reply = came if isinstance(came, Reply) else Reply("", "", came.reason)
         finish = "refusal" if reply.refusal else reply.finish_reason
+        if isinstance(came, Reply) and not reply.prompt_tokens:  # a server that does not say what it counted: our own cautious count
+            written = self._ledger.estimate(len(reply.content.encode("utf-8", "replace")), 0)
+            reply = replace(reply, prompt_tokens=self._ledger.estimate(request.size, 0), completion_tokens=written)
         content = reply.refusal or (reply.content if request.letters is None else letter_shares(reply.first_token, request.letters))
         wrong = (reply.finish_reason,) if isinstance(came, Impossible) else request.fault(content, finish)
         call = Call(
@@ -145,11 +160,14 @@ class Asking:
         self._ledger.enter(call, request.size)
         return entry
 
-    async def _wait(self, pool: Pool, request: Request[Any], fault: Fault, faults: list[str]) -> None:
-        """Wait before the next attempt, or give up on the record (or on the run, where a server of ours is gone for good)."""
+    async def _wait(self, request: Request[Any], fault: Fault, faults: list[str], others_answered: bool) -> None:
+        """Wait before the next attempt, or give up on the record (or on the run, where a server of ours is gone for good).
+
+        Where nobody is answered, the record is not to blame, and the pool's patience decides; unless the server itself speaks, if badly.
+        """
         if self._server is not None and self._server.problem:
             raise SubtextError(self._server.problem)
-        if len(faults) >= _MOST_ATTEMPTS and not pool.silent:  # where nobody is answered, the pool's patience decides
+        if sum(kind not in _CROWDED for kind in faults) >= _MOST_ATTEMPTS and (others_answered or fault.kind in ("500", "body")):
             self._ledger.account(request.wanted.prompt).faults.update(faults)
             raise Unwritten(
                 "unanswered",
@@ -163,15 +181,20 @@ class Asking:
         """The servers, started where they are ours, and greeted once."""
         async with self._preparing:
             if self._pool is None:
-                urls, patience = self._config.urls, _PATIENCE_S
+                urls, patience = self._config.urls, max(_PATIENCE_S, self._config.timeout_s)
                 if self._config.launch != "none":
                     from author.serving.launch import launch  # few runs own a server
 
                     log = Path(tempfile.mkdtemp(prefix="subtext-")) / "server.log"  # not in the run folder: it names this machine's paths
-                    self._server = await asyncio.to_thread(launch, self._config, log, closing=self._closing)
+                    self._launching = asyncio.ensure_future(asyncio.to_thread(launch, self._config, log, closing=self._closing))
+                    self._server = await asyncio.shield(self._launching)
                     urls, patience = (self._server.url,), _LAUNCHED_PATIENCE_S
                 endpoints = [Endpoint(url, self.model, self._config, number) for number, url in enumerate(urls)]
-                await _greet(endpoints)
+                try:
+                    await _greet(endpoints)
+                except BaseException:  # a wrong key, or stopped meanwhile: no pool will let go of the connections
+                    await asyncio.gather(*(endpoint.close() for endpoint in endpoints))
+                    raise
                 self._pool = Pool(endpoints, self._config.max_concurrency, patience)
         return self._pool
 
@@ -187,6 +210,9 @@ class Asking:
         """Let go of connections, and of a server of ours."""
         if self._pool is not None:
             await self._pool.close()
+        if self._launching is not None and self._server is None:  # whoever waited for it was stopped; it may have come up all the same
+            with suppress(SubtextError):
+                self._server = await self._launching
         if self._server is not None:
             await asyncio.to_thread(self._server.close)
 

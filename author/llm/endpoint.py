@@ -31,6 +31,8 @@ _CONNECT_S, _LOOK_S = 10.0, 30.0
 """Seconds to reach a server, and for it to say what it serves: it need not write for that."""
 _LONGEST_PAUSE_S = 60.0
 """What a server may ask us to wait, at most: a longer wait is the user's decision."""
+_DISPENSABLE = frozenset({"max_tokens", "temperature", "seed"})
+"""Options without which a request still says what it must: reasoning models of OpenAI want another name for the first."""
 _NO_KEY = "none"
 """What servers of one's own are sent as a key: they ask for none, the client library insists on one."""
 
@@ -88,6 +90,7 @@ class Endpoint:
         self._key = api_key(config)
         self.context: int | None = None
         """Tokens of the longest request with its reply, where the server says so (vLLM does)."""
+        self._unspoken: set[str] = set()
         self._client = _client(url, self._key, config.timeout_s)
 
     async def close(self) -> None:
@@ -122,7 +125,7 @@ class Endpoint:
                 raw = await self._client.chat.completions.with_raw_response.create(
                     model=self._model,
                     messages=list(messages),  # type: ignore[arg-type]  # plain mappings of role and content
-                    **options,
+                    **self._spoken(options),
                 )
             return _reply(json.loads(raw.content), time.monotonic() - began)
         except (openai.APITimeoutError, TimeoutError) as error:
@@ -130,9 +133,26 @@ class Endpoint:
         except openai.APIConnectionError as error:
             raise Fault("connection", self._clean(error.__cause__ or error)) from error
         except openai.APIStatusError as error:
+            if self._learns(error):
+                return await self.send(messages, options)
             raise self._status(error) from error
         except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise Fault("body", f"the reply is not a chat completion ({self._clean(error)})") from error
+
+    def _spoken(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options as this server takes them."""
+        spoken = {name: value for name, value in options.items() if name not in self._unspoken}
+        if "max_tokens" in self._unspoken:
+            spoken["max_completion_tokens"] = options["max_tokens"]
+        return spoken
+
+    def _learns(self, error: openai.APIStatusError) -> bool:
+        """Whether the server refused one of the options that some models do not take, and will be spared it from now on."""
+        name = str(error.param)
+        if error.status_code != 400 or name not in _DISPENSABLE or name in self._unspoken:
+            return False
+        self._unspoken.add(name)
+        return True
 
     def _status(self, error: openai.APIStatusError) -> Exception:
         """What an HTTP status means."""

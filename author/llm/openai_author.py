@@ -39,8 +39,11 @@ class OpenAIAuthor:
         self.name = f"openai-{without_folder(model_name(config.author))}"
         self._journal = Journal(journal)
         self._ledger = Ledger(config.author.price, config.budget, self._journal.found)
+        self._journal.found.clear()  # the ledger has them
         self._asking = Asking(config.author, self._journal, self._ledger)
-        self._stopped: SubtextError | None = None
+        self._door = threading.Lock()
+        """Held where a request comes in, and where the author stops: none comes in afterwards."""
+        self._told_to_stop = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="author", daemon=True)
@@ -52,7 +55,10 @@ class OpenAIAuthor:
 
     async def write(self, prompt: str, variables: Mapping[str, object], schema: type[Draft], seed: int, record_id: str) -> Draft:
         """See `author.seam.Author.write`."""
-        waiting = asyncio.run_coroutine_threadsafe(self._outcome(self._write(prompt, variables, schema, seed, record_id)), self._loop)
+        with self._door:
+            if self._asking.stopped is not None:
+                raise self._asking.stopped
+            waiting = asyncio.run_coroutine_threadsafe(self._outcome(self._write(prompt, variables, schema, seed, record_id)), self._loop)
         # Shielded: when a shard is given up, what it asked for is still paid for, and journalled.
         outcome: Draft | Exception = await asyncio.shield(asyncio.wrap_future(waiting))
         if isinstance(outcome, Exception):
@@ -66,12 +72,12 @@ class OpenAIAuthor:
         try:
             return await task
         except asyncio.CancelledError:
-            return self._stopped or SubtextError("stopped")
+            return self._asking.stopped or SubtextError("stopped")
         except Unwritten as error:
             return error
         except Exception as error:
-            if isinstance(error, SubtextError) and self._stopped is None:
-                self._stopped = error
+            if isinstance(error, SubtextError) and self._asking.stopped is None:
+                self._asking.stopped = error
                 self._drop_unsent()
             return error
         finally:
@@ -81,8 +87,8 @@ class OpenAIAuthor:
         wanted = Wanted(prompt, variables, schema, seed, record_id)
         request = Request.first(wanted, render(prompt, variables), self._config, self._journal.generation(record_id))
         while True:
-            if self._stopped is not None:
-                raise self._stopped
+            if self._asking.stopped is not None:
+                raise self._asking.stopped
             entry = await self._asking.answer(request)
             if entry.problem:
                 raise Unwritten(entry.call.finish_reason, entry.problem)
@@ -107,25 +113,38 @@ class OpenAIAuthor:
 
     def stop(self) -> None:
         """See `author.seam.Author.stop`."""
-        self._stopped = self._stopped or SubtextError("stopped")
+        again = self._asking.stopped is not None and self._told_to_stop
+        self._told_to_stop = True
+        self._refuse()
+        if again:
+            self._loop.call_soon_threadsafe(self._drop, self._tasks)
+
+    def _refuse(self) -> None:
+        """Send nothing from now on."""
+        with self._door:
+            self._asking.stopped = self._asking.stopped or SubtextError("stopped")
         self._asking.give_up()
         self._loop.call_soon_threadsafe(self._drop_unsent)
 
     def _drop_unsent(self) -> None:
-        for task in self._tasks:
-            if task not in self._asking.sending:
-                task.cancel()
+        self._drop(self._tasks - self._asking.sending)
+
+    def _drop(self, tasks: set[asyncio.Task[Any]]) -> None:
+        for task in tasks:
+            task.cancel()
 
     def close(self) -> None:
         """See `author.seam.Author.close`."""
         if self._loop.is_closed():
             return
-        self.stop()
-        asyncio.run_coroutine_threadsafe(self._finish(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-        self._journal.close()
+        self._refuse()
+        try:
+            asyncio.run_coroutine_threadsafe(self._finish(), self._loop).result()
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+            self._journal.close()
 
     async def _finish(self) -> None:
         while self._tasks:

@@ -35,12 +35,16 @@ class Lane:
     limits: list[tuple[float, int]] = field(default_factory=list)
     """The course of its limit: (seconds since the start, limit)."""
 
+    @property
+    def limit(self) -> int:
+        """Requests that it may have at once: one, when it is to show that it is well again."""
+        return 1 if self.failures >= _SICK_AFTER else self.pace.limit
+
     def room(self, now: float) -> int:
         """Requests that it may be given now."""
         if now < self.closed_until:
             return 0
-        limit = 1 if self.failures >= _SICK_AFTER else self.pace.limit
-        return limit - self.in_flight
+        return self.limit - self.in_flight
 
 
 class Pool:
@@ -72,7 +76,7 @@ class Pool:
             self._watch = asyncio.create_task(self._watch_loads())
         while True:
             now = time.monotonic()
-            lane = max(self.lanes, key=lambda lane: lane.room(now) / max(1, lane.pace.limit))
+            lane = max(self.lanes, key=lambda lane: lane.room(now) / lane.limit)
             if lane.room(now) > 0 and self.in_flight < self._ceiling:
                 lane.in_flight += 1
                 return lane

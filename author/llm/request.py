@@ -37,6 +37,8 @@ class Request(Generic[Draft]):
     meta: PromptMeta
     generation: int
     repair: int = 0
+    opening: tuple[Mapping[str, str], ...] = ()
+    """The messages of the first request: a repair hands back one bad reply, not all."""
 
     @classmethod
     def first(cls, wanted: "Wanted[Draft]", rendered: Rendered, config: AuthorConfig, generation: int) -> "Request[Draft]":
@@ -55,17 +57,21 @@ class Request(Generic[Draft]):
             named = {"name": wanted.prompt.replace("/", "_"), "strict": True, "schema": schema}
             options["response_format"] = {"type": "json_schema", "json_schema": named}
         messages = ({"role": "system", "content": rendered.system}, {"role": "user", "content": rendered.user})
-        return cls(wanted, messages, options, meta, generation)
+        return cls(wanted, messages, options, meta, generation, opening=messages)
 
     def again(self, reply: str, bad: InvalidReply, words: str) -> "Request[Draft]":
-        """The same with the bad reply and what is wrong with it. A reply that is no use to its writer is left out."""
-        system, user = self.messages[:2]
+        """The same with the bad reply and what is wrong with it. A reply that is no use to its writer is left out.
+
+        With another seed: a model that repeats its mistake word for word would otherwise be asked the same again, and the journal answer.
+        """
+        system, user = self.opening
         if reply.strip() and bad.fault not in ("length", "refusal"):
             said = reply.encode("utf-8", "replace").decode()  # half a character cannot be sent back
             more: tuple[Mapping[str, str], ...] = (user, {"role": "assistant", "content": said}, {"role": "user", "content": words})
         else:
             more = ({"role": "user", "content": f"{user['content']}\n\n{words}"},)
-        return replace(self, messages=(system, *more), repair=self.repair + 1)
+        options = {**self.options, "seed": derive(self.options["seed"], "repair", self.repair) & 0x7FFFFFFF}
+        return replace(self, messages=(system, *more), options=options, repair=self.repair + 1)
 
     @property
     def letters(self) -> int | None:

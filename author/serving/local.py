@@ -49,6 +49,7 @@ def serve(port: int) -> None:
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * CONTEXT
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = os.cpu_count() or 2
+    params.cpuparams.poll = params.cpuparams_batch.poll = 0  # waiting threads that spin starve whoever shares the cores
     params.endpoint_metrics = True
     params.ui = False
     server = xllamacpp.Server(params)

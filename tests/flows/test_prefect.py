@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from schemas.stage import STAGES
+from tests.llm import arguments, journalled, root, said
 from tests.runs import REPO, TINY_SETTINGS, hashes, subtext
+from tests.servers.model import ScriptedModel
 
 
 def call(api: str, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -111,6 +113,19 @@ def test_every_stage_is_a_flow_that_runs_on_its_own_without_telemetry(api: str, 
     first, second = done.stdout.splitlines()
     assert first == f"{sorted(STAGES)} 1 false"
     assert second == "['expand', 'seeds']"
+
+
+def test_a_language_model_on_prefect(api: str, tmp_path: Path, model: ScriptedModel, undisturbed: dict[str, str]) -> None:
+    config, _, *where = arguments(tmp_path, model, budget={"tokens": 40_000})
+    stopped = subtext("run", config, *where, PREFECT_API_URL=api)
+    assert stopped.returncode == 1
+    assert "budget.tokens 40,000" in said(stopped.stderr)
+    assert len(journalled(root(tmp_path))) == model.calls
+    config, _, *where = arguments(tmp_path, model)
+    done = subtext("run", config, *where, PREFECT_API_URL=api)
+    assert done.returncode == 0, done.stderr
+    assert model.repeats == 0
+    assert hashes(root(tmp_path) / "data") == undisturbed
 
 
 @pytest.mark.timeout(280)
