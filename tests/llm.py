@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
@@ -89,6 +90,21 @@ def journalled(folder: Path) -> list[dict[str, Any]]:
     lines = [line for path in sorted(folder.glob("journal/*.jsonl")) for line in path.read_bytes().splitlines(keepends=True)]
     parsed = [json.loads(line) for line in lines if line.endswith(b"\n")]
     return [line["call"] for line in parsed if "call" in line]
+
+
+FAULTS = {
+    "429": ["429", "429_retry_after"], "500": ["500"], "503": ["503"], "connection": ["reset", "stall"], "body": ["broken_body"],
+    "refusal": ["refusal"], "empty": ["empty"], "length": ["length"], "invalid_json": ["truncated_json"], "wrong_schema": ["wrong_schema"],
+}  # fmt: skip
+"""What the ledger calls each kind of fault that the proxy injects."""
+
+
+def faults_counted(folder: Path) -> Counter[str]:
+    """The faults in the ledger of a run folder, by kind."""
+    counted: Counter[str] = Counter()
+    for account in json.loads((folder / "summary.json").read_text(encoding="utf-8"))["calls"].values():
+        counted.update(account["faults"])
+    return counted
 
 
 def rejects(folder: Path, stage: str, what: str = "*") -> list[tuple[Any, ...]]:

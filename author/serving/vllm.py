@@ -20,6 +20,8 @@ _OVERHEAD = int(1.5 * _GIB)
 """On each GPU beside weights and cache: CUDA's own context, activations, captured graphs."""
 _USABLE = 0.92
 """vLLM's default share of a GPU's memory."""
+_COMPACT = '{"backend": "xgrammar", "disable_any_whitespace": true}'
+"""JSON without spaces and line breaks between its parts: they are paid for, and a small model pads with them without end."""
 _CPU_CACHE = "2G"
 """On the CPU build, which would otherwise ask for 92 % of the machine's memory. VLLM_CPU_KVCACHE_SPACE (in GiB) overrides it."""
 _WAYS_OUT = (
@@ -84,7 +86,7 @@ def look(python: str) -> Place:
         found, gpus = {"trouble": (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]}, ()
     trouble = found.get("trouble")
     if trouble and gpus:
-        raise SubtextError(f"vLLM cannot be used by {python} ({trouble}): pip install 'subtext[gpu]', or name another with author.python")
+        raise SubtextError(f"vLLM cannot be used by {python} ({trouble}): pip install -e '.[gpu]', or name another: author.python")
     if trouble:
         raise SubtextError(f"no GPU was found, and vLLM cannot be used by {python} ({trouble}).\n{_WAYS_OUT}")
     if not gpus and found["platform"] != "cpu":
@@ -131,6 +133,7 @@ def arguments(model: str, port: int, replicas: int, place: Place, layout: Layout
         *("--max-model-len", "auto"),  # a long model context must not keep a small GPU from starting
         "--enable-prompt-tokens-details",  # or replies do not say how much of a prompt was cached
         "--disable-uvicorn-access-log",
+        *("--structured-outputs-config", _COMPACT),
     ]
     if replicas > 1:
         flags += ["--data-parallel-size", str(replicas)]

@@ -1,14 +1,17 @@
 """What a model's server can answer, seen from the command line: one clear line or a rejected record; and the key, which nobody repeats."""
 
+import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.llm import arguments, contents, kind_of, rejects, root, run, said, started, wait_for, write_here
+from tests.llm import FAULTS, arguments, contents, faults_counted, kind_of, rejects, root, run, said, started, wait_for, write_here
 from tests.runs import subtext
 from tests.servers.http import HttpServer, Reply
 from tests.servers.model import ScriptedModel
+from tests.servers.proxy import ALL, FaultProxy
 from tests.willing import willing
 
 KEY = "sk-canary-6b1f0c9a7d3e4428"
@@ -127,3 +130,17 @@ def test_the_key_may_stand_in_a_file_that_stays_as_it_is(tmp_path: Path) -> None
     assert "answered 401" in said(failed.stderr) and "MY_KEY" in failed.stderr
     assert (tmp_path / ".env").read_bytes() == settings
     assert_untold(tmp_path, done.stdout, done.stderr, failed.stdout, failed.stderr)
+
+
+def test_every_kind_of_fault_is_got_over_and_counted(tmp_path: Path, model: ScriptedModel) -> None:
+    with FaultProxy(model.url, share=0.2, stall_s=1) as proxy:
+        done = run(tmp_path, proxy)
+        injected = Counter(proxy.injected)
+    assert done.returncode == 0, done.stderr
+    assert set(injected) == set(ALL)
+    assert faults_counted(root(tmp_path)) == {kind: sum(injected[name] for name in names) for kind, names in FAULTS.items()}
+    for stage, figures in json.loads((root(tmp_path) / "summary.json").read_text(encoding="utf-8"))["stages"].items():
+        refused = Counter(kind for (kind,) in rejects(root(tmp_path), stage, "record_type")) if stage != "publish" else Counter()
+        for kind, counts in figures["records"].items():
+            assert counts["requested"] == counts["kept"] + counts["rejected"], (stage, kind)
+            assert refused[kind] == counts["rejected"], (stage, kind)

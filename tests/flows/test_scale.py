@@ -7,12 +7,16 @@ import json
 import os
 import subprocess
 import time
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
 from tests.runs import REPO, command, run_here, tiny
+from tests.servers.model import ScriptedModel
+from tests.willing import willing
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
@@ -94,3 +98,33 @@ def test_the_offline_author_has_a_hundred_thousand_distinct_texts(tmp_path: Path
     figures = outcome.summary["stages"]["dedup"]["records"]["session"]
     note("distinct", seconds=round(time.monotonic() - began, 1), **figures)
     assert figures["kept"] >= 100_000
+
+
+def test_an_accepted_question_costs_few_calls(tmp_path: Path) -> None:
+    """The shape of `configs/vllm.yaml` with judges, on 24 people: every call of every stage counted at the server."""
+
+    def strict(request: dict[str, Any]) -> Any:
+        """A model whose judge turns down a fifth of the sessions and of the items, by content."""
+        name = request.get("response_format", {}).get("json_schema", {}).get("name", "")
+        if name in ("judge_stated", "judge_options"):
+            return {"reason": "by lot", "passed": blake2b(request["messages"][1]["content"].encode()).digest()[0] % 5 > 0}
+        return None if not name else willing(request)  # None: letters, as the server draws them
+
+    with ScriptedModel(reply=strict, keep_requests=False) as model:
+        config = tiny(
+            seeds={"builtin_count": 24}, run={"shard_size": 8, "concurrency": 4}, expand={"facts_per_persona": 20},
+            author={"kind": "openai", "model": "scripted", "base_url": model.base_url}, judge={"votes": 3, "lean": 0.9},
+            distract={"noise": {}}, ask={"questions_per_persona": 50}, assemble={"budgets": [32_000]},
+        )  # fmt: skip
+        outcome = run_here(config, tmp_path)
+        calls = model.calls
+    dealt = 24 * 50
+    accepted = outcome.summary["stages"]["assemble"]["records"]["question"]["kept"]
+    judged = sum(account["calls"] for prompt, account in outcome.summary["calls"].items() if prompt.startswith("judge/"))
+    assert calls == sum(account["calls"] for account in outcome.summary["calls"].values())
+    note(
+        "frugal", calls=calls, judge_calls=judged, dealt=dealt, accepted=accepted, calls_per_accepted=round(calls / accepted, 2),
+        calls_per_accepted_at_60_percent=round(calls / (0.6 * dealt), 2),
+    )  # fmt: skip
+    assert calls / accepted <= 15
+    assert calls / (0.6 * dealt) <= 15

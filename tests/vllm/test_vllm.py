@@ -22,8 +22,12 @@ from author.serving.launch import launch
 from author.serving.local import weights
 from author.serving.server import Server
 from author.serving.vllm import look
-from schemas.config import AuthorConfig
+from schemas.config import AuthorConfig, Config, load_config
 from tests.author.serving.processes import running, until
+from tests.llm import journalled
+from tests.runs import run_here
+from tests.servers.model import ScriptedModel
+from tests.willing import willing
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
 
@@ -173,3 +177,29 @@ def test_a_killed_vllm_comes_back_and_leaves_no_engine_behind(server: Server, fi
         except Exception:
             time.sleep(0.5)
     figures["seconds from kill -9 to the next answer"] = round(time.monotonic() - began, 1)
+
+
+def test_the_converse_stage_reads_most_of_its_prompts_from_the_cache(
+    client: OpenAI, server: Server, figures: dict[str, Any], tmp_path: Path
+) -> None:
+    def config(url: str) -> Config:
+        author = {"launch": "none", "base_url": url, "model": server.model, "text_limit": 160, "temperature": 0}
+        more = ["seeds.builtin_count=4", "expand.facts_per_persona=6", "run.shard_size=4"]
+        return load_config(REPO / "configs" / "local-llm.yaml", [*(f"author.{key}={value}" for key, value in author.items()), *more])
+
+    with ScriptedModel(name=server.model, reply=willing) as scripted:  # more facts than the small model would find
+        run_here(config(scripted.base_url), tmp_path, until="expand")
+    asked, hit = metric(client, "vllm:prefix_cache_queries_total"), metric(client, "vllm:prefix_cache_hits_total")
+    run_here(config(server.url), tmp_path, until="converse")
+    asked = metric(client, "vllm:prefix_cache_queries_total") - asked
+    hit = metric(client, "vllm:prefix_cache_hits_total") - hit
+    calls = [call for call in journalled(tmp_path / "local-llm" / "0.1.0") if call["prompt"].startswith("converse/")]
+    first = [call for call in calls if not call["repair"]]  # a repair repeats a whole prompt, which flatters the share
+    share = sum(call["cached_tokens"] for call in first) / sum(call["prompt_tokens"] for call in first)
+    figures["converse stage"] = {
+        "calls": len(calls), "first tries": len(first), "tokens asked for": asked, "tokens found": hit,
+        "share": round(hit / asked, 3), "share of first tries, by the replies": round(share, 3),
+    }  # fmt: skip
+    assert len(first) >= 20
+    assert hit / asked >= 0.5
+    assert share >= 0.5

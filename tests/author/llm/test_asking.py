@@ -1,6 +1,7 @@
 """The author that pays, whole: nothing paid for is lost or paid again, whatever the servers, the budgets and the callers do."""
 
 import asyncio
+import json
 import logging
 import threading
 import time
@@ -22,6 +23,7 @@ from tests.author.llm.asks import KEY_ENV, PROMPT, ask, calls, config, number_of
 from tests.servers.http import CHAT, Reply
 from tests.servers.model import Answer, ScriptedModel
 from tests.servers.proxy import FaultProxy
+from tests.servers.synth import synthesise
 
 
 def soon(done: Callable[[], bool]) -> None:
@@ -423,3 +425,17 @@ def test_the_server_is_asked_for_the_prompts_schema(tmp_path: Path) -> None:
     assert asked["schema"]["properties"]["name"] == {"type": "string", "minLength": 1, "maxLength": 300}
     assert (request["model"], request["temperature"], request["seed"], request["max_tokens"]) == ("scripted", 0.4, 1, 1200)
     assert CHAT.startswith("/v1")
+
+
+def test_a_server_that_does_not_count_tokens_is_counted_for(tmp_path: Path) -> None:
+    def silent(request: dict[str, Any]) -> Reply:
+        message = {"role": "assistant", "content": json.dumps(synthesise(request))}
+        return Reply.json({"choices": [{"index": 0, "finish_reason": "stop", "message": message}]})
+
+    with ScriptedModel(reply=silent) as model, opened(config(model, budget={"tokens": 30_000}), tmp_path) as author:
+        came = ask(author, range(200))
+        spent = author.spent()["tokens"]
+    assert 0 < model.calls < 200
+    assert any("budget.tokens" in str(problem) for problem in came)
+    assert spent["prompt"] > 100 * model.calls
+    assert spent["prompt"] + spent["completion"] <= 30_000

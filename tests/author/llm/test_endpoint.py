@@ -393,3 +393,42 @@ def test_what_is_sent_is_what_was_asked() -> None:
     assert json.dumps(request, sort_keys=True) == json.dumps(
         {"model": "scripted", "messages": MESSAGES, "max_tokens": 100, "seed": 1}, sort_keys=True
     )
+
+
+def test_an_option_that_a_model_does_not_take_is_spared_it_from_then_on() -> None:
+    asked: list[dict[str, Any]] = []
+
+    def choosy(request: dict[str, Any]) -> http.Reply | str:
+        asked.append(request)
+        for name in ("max_tokens", "temperature"):
+            if name in request:
+                error = {
+                    "message": f"Unsupported parameter: '{name}'",
+                    "type": "invalid_request_error",
+                    "param": name,
+                    "code": "unsupported",
+                }
+                return http.Reply.json({"error": error}, status=400)
+        return "fine"
+
+    async def twice(endpoint: Endpoint) -> list[Reply]:
+        options = {"max_tokens": 90, "temperature": 0.5, "seed": 3}
+        return [await endpoint.send(MESSAGES, options) for _ in range(2)]
+
+    with ScriptedModel(reply=choosy) as model:
+        replies = through(model.base_url, twice)
+    assert [reply.content for reply in replies] == ["fine", "fine"]
+    assert len(asked) == 4, "each option is refused once, then left out"
+    assert asked[-1]["max_completion_tokens"] == 90 and asked[-1]["seed"] == 3
+    assert "temperature" not in asked[-1]
+
+
+def test_an_option_that_matters_is_not_given_up() -> None:
+    def refusing(_: dict[str, Any]) -> http.Reply:
+        error = {"message": "response_format is not supported", "type": "invalid_request_error", "param": "response_format", "code": None}
+        return http.Reply.json({"error": error}, status=400)
+
+    with ScriptedModel(reply=refusing) as model:
+        problem = through(model.base_url, lambda endpoint: endpoint.send(MESSAGES, {"response_format": {"type": "json_object"}}))
+        assert model.calls == 1
+    assert isinstance(problem, SubtextError)

@@ -92,7 +92,7 @@ def test_the_look_understands_what_it_finds(tmp_path: Path) -> None:
     assert look(interpreter(tmp_path, {"gpus": [], "version": "0.32.0", "platform": "cpu"})) == Place("cpu")
     with pytest.raises(SubtextError, match=r"vLLM 0\.32\.0 of .* is no CPU build"):
         look(interpreter(tmp_path, {**gpu, "gpus": []}))
-    with pytest.raises(SubtextError, match=r"pip install 'subtext\[gpu\]'"):
+    with pytest.raises(SubtextError, match=r"pip install -e '.\[gpu\]'"):
         look(interpreter(tmp_path, {"gpus": [[5, 10]], "trouble": "ModuleNotFoundError: No module named 'vllm'"}))
 
 
