@@ -1,6 +1,6 @@
 """How the number of requests at once settles, against the best that any fixed number gets, on three kinds of overloaded servers.
 
-    python -m bench.concurrency        # four minutes; writes bench/results/concurrency.json
+    python -m bench.concurrency        # eight minutes; writes bench/results/concurrency.json
 
 The servers are the tests' stub in a process of its own: `queue` serves so many and lets the others wait, and says so in its metrics as
 vLLM does; `silent` is the same without metrics to go by; `collapse` gets slower in all the more requests it has, so that too many cost
