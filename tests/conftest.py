@@ -1,6 +1,7 @@
 """Shared by all tests: no network and no telemetry, and one tiny finished dataset."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background of a shell: the tests' children would not hear Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

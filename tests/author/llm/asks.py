@@ -1,7 +1,8 @@
 """An author at work on the loopback: its config, and personas asked of it by number. The same number is the same request."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,3 +62,21 @@ def number_of(request: dict[str, Any]) -> int:
 def calls(journal: Path) -> list[Call]:
     """What the journal holds."""
     return Journal(journal).found
+
+
+def soon(done: Callable[[], bool]) -> None:
+    """Wait until `done`; what never comes fails."""
+    until = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def all_written(came: list[PersonaDraft | BaseException]) -> bool:
+    return all(isinstance(one, PersonaDraft) for one in came)
+
+
+def figures(author: OpenAIAuthor) -> dict[str, Any]:
+    """The account of the one prompt."""
+    account: dict[str, Any] = author.spent()["calls"][PROMPT]
+    return account
