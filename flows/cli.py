@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flows.audit import audit_command
 from flows.serve import serve_llm
 from schemas.errors import SubtextError
 from schemas.stage import STAGES
@@ -50,6 +51,7 @@ def main(debug: bool) -> None:
 
 
 main.add_command(serve_llm)
+main.add_command(audit_command)
 
 
 @main.command(epilog="Example: subtext run configs/small.yaml --set run.seed=2 --version 0.2.0")
@@ -167,6 +169,24 @@ def sql(folder: Path, query: str) -> None:
     for row in answer.rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     Console().print(table)
+
+
+@main.command(epilog="Example: subtext review output/demo/0.1.0 --sample 50 --reviewer anna")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--sample", "size", default=50, show_default=True, type=click.IntRange(1), help="How many: half sessions, half questions.")
+@click.option("--seed", default=1, show_default=True, help="Which: another seed draws others.")
+@click.option("--reviewer", default="anonymous", show_default=True, metavar="NAME", help="Whose answers: review/NAME.jsonl.")
+@click.option("--report", "only_report", is_flag=True, help="Ask nothing; show how far people agree with the labels and each other.")
+def review(folder: Path, size: int, seed: int, reviewer: str, only_report: bool) -> None:
+    """Read sampled sessions and questions of a finished dataset blind, and answer. Stop at any time; it goes on where it was."""
+    from rich.console import Console
+
+    from flows import review as reviewing
+
+    if only_report:
+        reviewing.print_agreement(reviewing.report(folder), Console(highlight=False, width=None if sys.stdout.isatty() else 160))
+        return
+    reviewing.review(folder, size, seed, reviewer, reviewing.Terminal(Console(highlight=False), sys.stdin))
 
 
 if __name__ == "__main__":

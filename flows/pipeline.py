@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flows.audit import refuse_missing
 from flows.progress import Progress, summarise
 from flows.publish import is_published, made_with, publish
 from flows.rounds import Crew, reached_target, run_rounds
@@ -33,6 +34,7 @@ class Outcome:
 
 def run_pipeline(config: Config, out: Path, runner: Runner, progress: Progress, until: StageName = "publish") -> Outcome:
     """Run stages 1 to `until` on the run folder of `config` below `out`. Run again, it resumes."""
+    refuse_missing([Path(name) for name in config.audit.decontaminate])
     with open_run(out, config) as folder, make_run(config, folder) as run:
         progress.watch(run.author.status)
         _refuse_change(run)

@@ -22,6 +22,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from flows import ask, assemble, converse, dedup, distract, expand, items, seeds
+from flows.audit import audit_run
 from flows.run import Run
 from schemas.errors import SubtextError
 from schemas.expansion import Expansion
@@ -37,11 +38,15 @@ from store.dataset import DataFolder, splits_present
 from store.folder import write_json, write_text
 from store.parts import Receipt, file_hash, read_part, write_table
 from text.encoder import encoder_id
+from validators.audit.audit import card_rows
 
 STAGE = "publish"
-VERSION = 1
+VERSION = 2
 _LICENSE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
-_PACKAGES = ("prefect", "pydantic", "pyarrow", "duckdb", "datasets", "sentence-transformers", "model2vec", "torch", "tokenizers", "faker")
+_PACKAGES = (
+    "prefect", "pydantic", "pyarrow", "duckdb", "datasets", "sentence-transformers", "model2vec", "torch", "tokenizers", "scikit-learn",
+    "faker",
+)  # fmt: skip
 
 
 def is_published(run: Run, upstream: Sequence[Receipt]) -> bool:
@@ -74,6 +79,7 @@ def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: dict[st
     began = time.monotonic()
     _refuse_empty_splits(run, shards)
     sizes = _write_data(run, shards)
+    audited = audit_run(run)
     published = {kind: sum(sizes.rows[f"{kind}s"].values()) for kind in ("persona", "fact", "session", "question")}
     summary["stages"][STAGE] = {
         "seconds": round(time.monotonic() - began, 3),
@@ -88,7 +94,7 @@ def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: dict[st
     )
     write_catalog(run.folder)
     write_json(run.folder.root / "summary.json", summary)
-    write_text(run.folder.root / "README.md", _card(run, sizes.rows))
+    write_text(run.folder.root / "README.md", _card(run, sizes.rows, audited))
     files = [
         *(run.folder.root / name for name in ("README.md", "summary.json", "splits.parquet")),
         *sorted(run.folder.data.rglob("*.parquet")),
@@ -192,7 +198,7 @@ def _accepted(
             yield expansion, tables
 
 
-def _card(run: Run, rows: Mapping[str, Mapping[Split, int]]) -> str:
+def _card(run: Run, rows: Mapping[str, Mapping[Split, int]], audited: Mapping[str, Any]) -> str:
     """The dataset card."""
     drawn = read_part(run.folder, "seeds", 0, Seed)
     licence = next((seed.license for seed in drawn), None)
@@ -211,6 +217,8 @@ def _card(run: Run, rows: Mapping[str, Mapping[Split, int]]) -> str:
         seed=run.seed,
         splits=splits,
         sizes=[{"name": table, "numbers": [counts[split] for split in splits]} for table, counts in rows.items()],
+        audited=audited["passed"],
+        figures=card_rows(audited),
         sources=f"{len(drawn)} from {', '.join(sources)}",
         licence_note=f"Licence of the seeds: {licence}." if licence else "The seeds' licence was not stated (seeds.license).",
         canary=f"subtext-canary-{digest('canary', run.config.dataset.name, run.config.dataset.version, run.seed, size=16)}",

@@ -233,15 +233,17 @@ class AssembleConfig(_Section):
 
 
 class AuditConfig(_Section):
-    """What happens when the dataset is not good enough. `block` arrives with the audit's figures; until then nothing blocks."""
+    """What the published dataset is compared with, and what happens when it is not good enough; for now that is only written down."""
 
     gate: Literal["report"] = "report"
+    decontaminate: tuple[str, ...] = ()
+    """Files (text, .jsonl, .json, .parquet) with texts, such as evaluation sets, with which the dataset must have nothing in common."""
 
 
 FREE: tuple[tuple[str, str], ...] = (
     ("run", "concurrency"), ("run", "runner"),
     *(("author", key) for key in ("base_url", "api_key_env", "launch", "replicas", "python", "max_concurrency", "timeout_s", "price")),
-    *(("budget", key) for key in ("tokens", "usd", "minutes")),
+    *(("budget", key) for key in ("tokens", "usd", "minutes")), ("audit", "decontaminate"),
 )  # fmt: skip
 """Settings that say how the work is done, or how much of it now: a version may go on with others."""
 
@@ -305,6 +307,7 @@ class Config(_Section):
         for section, key in (("seeds", "path"), ("seeds", "splits_from"), ("assemble", "tokenizer"), ("author", "model")):
             if fields[section][key]:
                 fields[section][key] = without_folder(fields[section][key])
+        fields["audit"]["decontaminate"] = [without_folder(path) for path in self.audit.decontaminate]
         for key in ("base_url", "python"):  # addresses of this network, folders of this machine
             del fields["author"][key]
         return fields

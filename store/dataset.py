@@ -4,19 +4,23 @@ Row groups and files are cut by row counts alone, so the bytes do not depend on 
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from schemas.arrow import arrow_schema, to_table
+from schemas.arrow import arrow_schema, from_table, to_table
+from schemas.errors import InputError
 from schemas.seed import SPLITS, Split
 from store.folder import RunFolder, disk_errors, sync
 
 ROWS_PER_GROUP = 1024
 ROWS_PER_FILE = 65_536
+RecordT = TypeVar("RecordT", bound=BaseModel)
 
 
 class DataFolder:
@@ -105,3 +109,30 @@ class TableWriter:
 def splits_present(data: Path, config: str) -> list[Split]:
     """The splits for which `config` has files."""
     return [split for split in SPLITS if any((data / config).glob(f"{split}-*.parquet"))]
+
+
+def read_published(data: Path, config: str, record: type[RecordT], only: tuple[str, Collection[str]] | None = None) -> list[RecordT]:
+    """The rows of a published table in order of splits and ids, read as `read_rows` does. InputError also where there is no such table."""
+    paths = [path for split in SPLITS for path in sorted((data / config).glob(f"{split}-*.parquet"))]
+    if not paths:
+        raise InputError(f"{data}: no table {config} there; give the folder of a finished version, such as output/demo/0.1.0")
+    return read_rows(paths, record, only)
+
+
+def read_rows(paths: Iterable[Path], record: type[RecordT], only: tuple[str, Collection[str]] | None = None) -> list[RecordT]:
+    """The rows of Parquet files, as far as `record` has fields; `only` those in which a field has one of some values.
+
+    InputError where a file is damaged, or has not the fields.
+    """
+    found: list[RecordT] = []
+    for path in paths:
+        try:
+            with pq.ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    table = file.read_row_group(group, columns=list(record.model_fields))
+                    if only is not None:
+                        table = table.filter(pc.is_in(table[only[0]], pa.array(sorted(only[1]), pa.string())))
+                    found += from_table(table, record)
+        except (OSError, pa.ArrowException, ValidationError, KeyError) as error:
+            raise InputError(f"{path}: cannot be read by this release ({str(error).splitlines()[0]})") from error
+    return found

@@ -46,7 +46,7 @@ def full_encode(texts: Sequence[str]) -> Vectors:
         for start in range(0, max(len(words), 1), WINDOW_WORDS):
             windows.append(" ".join(words[start : start + WINDOW_WORDS]))
             owners.append(index)
-    vectors = _encode(_full_model(), windows)
+    vectors = _encode(_full_model(), windows, batch=16)  # of 64 long windows, the activations alone would take 400 MB
     sums = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
     np.add.at(sums, np.array(owners, dtype=np.int64), vectors)
     means: Vectors = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
@@ -59,10 +59,10 @@ def encoder_id() -> str:
     return f"minilm-static{STATIC_DIMS}-{packages}"
 
 
-def _encode(model: "SentenceTransformer", texts: list[str]) -> Vectors:
+def _encode(model: "SentenceTransformer", texts: list[str], batch: int = 64) -> Vectors:
     if not texts:
         return np.zeros((0, STATIC_DIMS), dtype=np.float32)
-    vectors: Any = model.encode(texts, batch_size=64, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True)
+    vectors: Any = model.encode(texts, batch_size=batch, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True)
     return np.asarray(vectors, dtype=np.float32)
 
 

@@ -13,6 +13,8 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from schemas.ids import normalise
 from text.encoder import Vectors, full_encode, static_encode
 
@@ -96,19 +98,30 @@ def overlapping(own: dict[int, frozenset[int]], overlap: float) -> Iterator[Pair
     """Pairs (earlier, later) of which the longer contains `overlap` of the shorter's grams.
 
     Exact, without comparing all: of the shorter's n grams at most (1 - overlap) n are not in the longer, so of any more than that
-    one is; taking the rarest makes the lists to look through short (prefix filtering, Chaudhuri et al. 2006).
+    one is; taking the rarest makes the lists to look through short (prefix filtering, Chaudhuri et al. 2006). Most grams have one
+    holder only: they come first and lead nowhere, so they are only counted.
     """
+    repeated = _repeated(own)
     holders: dict[int, list[int]] = defaultdict(list)
     for index, found in own.items():
-        for gram in found:
+        for gram in found & repeated:
             holders[gram].append(index)
     for index, found in own.items():
-        rarest = sorted(found, key=lambda gram: (len(holders[gram]), gram))[: int((1 - overlap) * len(found) + 1e-9) + 1]
+        shared = found & repeated
+        wanted = int((1 - overlap) * len(found) + 1e-9) + 1 - (len(found) - len(shared))
+        rarest = sorted(shared, key=lambda gram: (len(holders[gram]), gram))[: max(wanted, 0)]
         near = {other for gram in rarest for other in holders[gram] if other != index}
         for other in near:
             size = (len(found), index), (len(own[other]), other)
             if size[0] < size[1] and containment(found, own[other]) >= overlap:
                 yield min(index, other), max(index, other)
+
+
+def _repeated(own: dict[int, frozenset[int]]) -> frozenset[int]:
+    """The grams that more than one text has. Counted as numbers in an array: a million of them in a dict would take 100 MB."""
+    every = np.fromiter((gram for found in own.values() for gram in found), dtype=np.int64)
+    every.sort()
+    return frozenset(every[1:][every[1:] == every[:-1]].tolist())
 
 
 Encode = Callable[[Sequence[str]], Vectors]

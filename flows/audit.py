@@ -1,0 +1,90 @@
+"""`subtext audit`: the figures by which a dataset is judged, of a finished folder; and the same for a run that is being published."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from schemas.errors import InputError
+from store.folder import write_json
+
+if TYPE_CHECKING:
+    from flows.run import Run
+
+FILE = "audit.json"
+
+
+@click.command("audit", epilog="Example: subtext audit output/demo/0.1.0 --against benchmark.jsonl")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print what is written to audit.json instead of the table.")
+@click.option(
+    "--against", multiple=True, metavar="FILE", type=click.Path(path_type=Path),
+    help="A text, .jsonl, .json or .parquet file with which the dataset must have no 13 words in a row in common; may be repeated.",
+)  # fmt: skip
+@click.pass_context
+def audit_command(ctx: click.Context, folder: Path, as_json: bool, against: tuple[Path, ...]) -> None:
+    """Judge a finished dataset by its figures, and write them to audit.json in it. Exits with 1 where one is broken."""
+    from validators.audit.audit import audit, earlier_versions
+    from validators.audit.tables import read_published
+
+    refuse_missing(against)
+    found = audit(read_published(folder), earlier_versions(folder), against)
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        _print(found)
+    write_json(folder / FILE, found)
+    ctx.exit(0 if found["passed"] else 1)
+
+
+def audit_run(run: "Run") -> dict[str, Any]:
+    """Audit the tables that `run` has just written, and keep the result beside them."""
+    from validators.audit.audit import audit, earlier_versions
+    from validators.audit.tables import Plan, read_tables
+
+    config, root = run.config, run.folder.root
+    against = [Path(name) for name in config.audit.decontaminate]
+    earlier = earlier_versions(root)
+    if config.seeds.splits_from:
+        earlier.append(Path(config.seeds.splits_from))
+    found = audit(read_tables(root, Plan(config.ask, config.distract, config.dedup)), earlier, against)
+    write_json(root / FILE, found)
+    return found
+
+
+def refuse_missing(against: Sequence[Path]) -> None:
+    """Say before the work starts which file to compare with is not there."""
+    if missing := [path for path in against if not path.is_file()]:
+        raise InputError(f"{missing[0]} is no file to compare the dataset with")
+
+
+def _print(found: dict[str, Any]) -> None:
+    """One table of the figures with limits, then what is only reported."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from validators.audit.audit import limit_text, value_text
+
+    console = Console(soft_wrap=True, markup=False, highlight=False, width=None if sys.stdout.isatty() else 130)
+    table = Table("figure", box=None, pad_edge=False)
+    for name in ("value", "limit", "n"):
+        table.add_column(name, justify="right")
+    table.add_column("of")
+    table.add_column("verdict")
+    for name, figure in found["figures"].items():
+        table.add_row(name, value_text(figure), limit_text(figure), f"{figure['n']:,}", figure["unit"], figure["verdict"])
+    console.print(table)
+    table = Table("reported", box=None, pad_edge=False)
+    table.add_column("value", justify="right")
+    table.add_column("n", justify="right")
+    table.add_column("of")
+    for name, row in found["reported"].items():
+        value = row["value"]
+        table.add_row(name, "-" if value is None else f"{value:,}" if isinstance(value, float) else value, f"{row['n']:,}", row["unit"])
+    console.print()
+    console.print(table)
+    broken = [name for name, figure in found["figures"].items() if figure["verdict"] == "broken"]
+    console.print(f"\nBroken: {', '.join(broken)}" if broken else "\nNo figure is broken.")

@@ -1,0 +1,89 @@
+"""Whether the dataset is shaped as it was planned: where the gold stands, which kinds there are, how far back the evidence lies."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from schemas.session import SCENARIOS
+from validators.audit.estimates import from_uniform, total_variation
+from validators.audit.statistics import Figure, Limit, Units, all_of, sample
+from validators.audit.tables import Placed, Published
+
+KindT = TypeVar("KindT", bound=Hashable)
+OFF_PLAN = 0.02
+OFF_UNIFORM = 0.05
+
+
+def plan_figures(published: Published) -> list[Figure]:
+    """Shares are met within 2 points of total variation, positions within D = 0.05; twins are balanced without exception."""
+    questions, config = published.questions, published.plan
+    shown = [session for session in published.sessions if session.role in ("evidence", "update")]
+    noise = [(one.persona_id, one.noise_kind) for one in published.sessions if one.noise_kind and one.noise_kind != "unrelated"]
+    return [
+        _off("gold_position", [(one.persona_id, one.gold_index) for one in questions], dict.fromkeys(range(4), 1.0), "questions"),
+        _off("kinds", [(one.persona_id, one.kind) for one in questions], config.ask.kinds, "questions"),
+        _off("scenarios", [(one.persona_id, one.scenario) for one in shown], dict.fromkeys(SCENARIOS, 1.0), "evidence sessions"),
+        _off("noise", noise, config.distract.noise, "noise sessions"),
+        *_positions(published),
+        _twins(published),
+    ]
+
+
+def _off(name: str, found: Sequence[tuple[str, KindT]], plan: Mapping[KindT, float], unit: str) -> Figure:
+    """Total variation between what was found and the plan; what nobody planned counts in full."""
+    kinds = [*plan, *dict.fromkeys(kind for _, kind in found if kind not in plan)]
+    wanted = np.array([float(plan.get(kind, 0)) for kind in kinds])
+    users = sorted({user for user, _ in found})
+    counts = np.zeros((len(users), len(kinds)))
+    row, column = {user: place for place, user in enumerate(users)}, {kind: place for place, kind in enumerate(kinds)}
+    for user, kind in found:
+        counts[row[user], column[kind]] += 1
+    planned = len(found) if wanted.sum() > 0 else 0
+    return sample(name, users, total_variation(counts, wanted), Units(planned, unit), Limit(None, OFF_PLAN))
+
+
+def _positions(published: Published) -> list[Figure]:
+    """How evenly evidence is spread, in each kind of placement.
+
+    After the last session what varies is where the evidence lies: its distance as a share of the history. Within the history what
+    can be chosen is the moment of asking: its place between the evidence (0) and the end of the history (1), in tokens.
+    """
+    points: dict[str, list[tuple[str, float]]] = {"middle": [], "end": []}
+    lengths = {session_id: session.tokens for session_id, session in published.session.items()}
+    for placed in published.placed:
+        if placed.placement.distance_tokens is not None:
+            kind = "end" if placed.placement.position >= len(placed.history.session_ids) else "middle"
+            points[kind].append((placed.question.persona_id, _place(placed, placed.placement.distance_tokens, lengths)))
+    return [_spread(f"evidence_position_{kind}", found) for kind, found in points.items()]
+
+
+def _place(placed: Placed, distance: int, lengths: Mapping[str, int]) -> float:
+    after = sum(lengths.get(name, 0) for name in placed.history.session_ids[placed.placement.position :])
+    whole = distance + after if after else placed.history.tokens
+    return distance / max(whole, 1)
+
+
+def _spread(name: str, found: Sequence[tuple[str, float]]) -> Figure:
+    users = sorted({user for user, _ in found})
+    row = {user: place for place, user in enumerate(users)}
+    points = np.array([point for _, point in found], dtype=np.float64)
+    owners = np.array([row[user] for user, _ in found], dtype=np.int64)
+    estimate, units = from_uniform(points, owners), Units(len(found), "questions in histories")
+    return replace(sample(name, users, estimate, units, Limit(None, OFF_UNIFORM)), form="number")
+
+
+def _twins(published: Published) -> Figure:
+    """Whether each item's four options are gold equally often within its split."""
+    bad = 0
+    for tables in published.splits.values():
+        golds: dict[str, dict[str, int]] = defaultdict(dict)
+        for question in tables.questions:
+            counts = golds[question.item_id]
+            for option in question.options:
+                counts.setdefault(option.text, 0)
+            counts[question.options[question.gold_index].text] += 1
+        bad += sum(sum(counts.values()) for counts in golds.values() if len(set(counts.values())) > 1)
+    return all_of("twin_balance", bad, Units(len(published.questions), "questions"))

@@ -1,0 +1,182 @@
+"""A published dataset as the audit reads it: the Parquet of `data/` and the config in the manifest, nothing of the run behind them.
+
+Whoever has downloaded a dataset can therefore audit it. All tables are held in memory, as dedup holds the sessions of a run.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ValidationError
+
+from schemas.arrow import from_table
+from schemas.config import AskConfig, DedupConfig, DistractConfig
+from schemas.errors import InputError
+from schemas.fact import Fact
+from schemas.history import History, Placement
+from schemas.ids import normalise
+from schemas.persona import Persona
+from schemas.question import Question
+from schemas.seed import SPLITS, Split
+from schemas.session import Session
+
+RecordT = TypeVar("RecordT", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the config asked for, as far as figures compare with it."""
+
+    ask: AskConfig
+    distract: DistractConfig
+    dedup: DedupConfig
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> "Plan":
+        """The plan in a config as the manifest stores it."""
+        return cls(
+            AskConfig.model_validate(config["ask"]),
+            DistractConfig.model_validate(config["distract"]),
+            DedupConfig.model_validate(config["dedup"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SplitTables:
+    """The tables of one split, in the order of the files."""
+
+    personas: Sequence[Persona]
+    facts: Sequence[Fact]
+    sessions: Sequence[Session]
+    questions: Sequence[Question]
+    histories: Sequence[History]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A question at its place in one history."""
+
+    question: Question
+    history: History
+    placement: Placement
+
+
+@dataclass(frozen=True)
+class Published:
+    """A dataset: its tables by split, and what was planned."""
+
+    plan: Plan
+    splits: Mapping[Split, SplitTables]
+
+    @cached_property
+    def personas(self) -> Sequence[Persona]:
+        """The personas of all splits."""
+        return [row for tables in self.splits.values() for row in tables.personas]
+
+    @cached_property
+    def sessions(self) -> Sequence[Session]:
+        """The sessions of all splits."""
+        return [row for tables in self.splits.values() for row in tables.sessions]
+
+    @cached_property
+    def questions(self) -> Sequence[Question]:
+        """The questions of all splits."""
+        return [row for tables in self.splits.values() for row in tables.questions]
+
+    @cached_property
+    def facts(self) -> Mapping[str, Fact]:
+        """The facts of all splits, by id."""
+        return {row.fact_id: row for tables in self.splits.values() for row in tables.facts}
+
+    @cached_property
+    def session(self) -> Mapping[str, Session]:
+        """The sessions by id."""
+        return {row.session_id: row for row in self.sessions}
+
+    @cached_property
+    def placed(self) -> Sequence[Placed]:
+        """Every question in every history that holds it."""
+        questions = {row.question_id: row for row in self.questions}
+        histories = [row for tables in self.splits.values() for row in tables.histories]
+        return [
+            Placed(questions[placement.question_id], history, placement)
+            for history in histories
+            for placement in history.questions
+            if placement.question_id in questions
+        ]
+
+    @cached_property
+    def attributes(self) -> Mapping[str, str]:
+        """The attribute of each item, by its id, where the tables show it.
+
+        Questions name no attribute: it is that of the facts that some question on the item rests on, or else the one attribute of
+        which facts of the dataset have all the values that the item offers.
+        """
+        found: dict[str, str] = {}
+        for question in self.questions:
+            for fact_id in question.fact_ids:
+                if fact_id in self.facts:
+                    found.setdefault(question.item_id, self.facts[fact_id].attribute)
+        values: dict[str, set[str]] = defaultdict(set)
+        for fact in self.facts.values():
+            values[fact.attribute].add(normalise(fact.value))
+        for question in self.questions:
+            if question.item_id not in found:
+                offered = {normalise(option.value) for option in question.options if option.value is not None}
+                holders = [attribute for attribute, known in values.items() if offered and offered <= known]
+                if len(holders) == 1:
+                    found[question.item_id] = holders[0]
+        return found
+
+
+def read_published(root: Path) -> Published:
+    """The finished dataset in `root`; raises InputError where there is none."""
+    try:
+        manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
+        plan = Plan.of(manifest["config"])
+    except FileNotFoundError as error:
+        raise InputError(f"{root} is not a finished dataset: it has no manifest.json (run the pipeline to its end first)") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{root / 'manifest.json'} cannot be read as the manifest of a dataset: {' '.join(str(error).split())}") from error
+    return read_tables(root, plan)
+
+
+def read_tables(root: Path, plan: Plan) -> Published:
+    """The tables below `root/data`, as planned by `plan`."""
+    data = root / "data"
+    budgets = sorted(path.name for path in data.glob("histories_*"))
+    missing = [name for name in ("personas", "facts", "sessions", "questions") if not (data / name).is_dir()]
+    if missing or not budgets:
+        lacking = ", ".join([*missing, *(["histories"] if not budgets else [])])
+        raise InputError(f"{data} lacks {lacking}: not a dataset, or one that was copied in part")
+    splits = {
+        split: SplitTables(
+            list(_rows(data / "personas", split, Persona)),
+            list(_rows(data / "facts", split, Fact)),
+            list(_rows(data / "sessions", split, Session)),
+            list(_rows(data / "questions", split, Question)),
+            [history for name in budgets for history in _rows(data / name, split, History)],
+        )
+        for split in SPLITS
+    }
+    for tables in splits.values():
+        for question in tables.questions:
+            if not 0 <= question.gold_index < len(question.options):
+                raise InputError(f"{question.question_id}: gold_index is {question.gold_index}, of {len(question.options)} options")
+    return Published(plan, splits)
+
+
+def _rows(folder: Path, split: Split, record: type[RecordT]) -> Iterator[RecordT]:
+    for path in sorted(folder.glob(f"{split}-*.parquet")):
+        try:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(batch_size=1024):
+                    yield from from_table(pa.Table.from_batches([batch]), record)
+        except (OSError, pa.ArrowInvalid, ValidationError) as error:
+            raise InputError(f"{path} cannot be read as {folder.name}: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,73 @@
+"""What a perfect reader would believe of one attribute, derived from labels alone: who said what of whom, and when.
+
+Nothing here reads a word of a session. The stored gold, made on another path, must agree; and the certificate of a question is that the
+belief hangs on its evidence and on nothing else.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from schemas.fact import Fact
+from schemas.ids import normalise
+from schemas.session import Session
+
+Reason = Literal["told", "never_told", "forgotten", "secret", "not_the_users"]
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """The attribute's value (normalised), or None where nothing may be assumed, and why."""
+
+    value: str | None
+    reason: Reason
+
+
+Topic = Callable[[Fact], bool]
+"""Which facts bear on a question."""
+
+
+def about(attribute: str) -> Topic:
+    """Facts of one attribute."""
+    return lambda fact: fact.attribute == attribute
+
+
+def among(values: Collection[str]) -> Topic:
+    """Facts with one of these (normalised) values: for an item whose attribute the tables do not show."""
+    return lambda fact: normalise(fact.value) in values
+
+
+def bearing(sessions: Iterable[Session], facts: Mapping[str, Fact], topic: Topic) -> list[Session]:
+    """The sessions that tell, withdraw or feign something on the topic."""
+    return [
+        session for session in sessions if any(name in facts and topic(facts[name]) for name in (*session.fact_ids, *session.trap_fact_ids))
+    ]
+
+
+def believe(sessions: Sequence[Session], facts: Mapping[str, Fact], topic: Topic) -> Belief:
+    """The belief after `sessions`: what the user told last counts, unless they asked to forget it afterwards or it is a secret."""
+    told: list[Fact] = []
+    forgotten = trapped = False
+    for session in sorted(sessions, key=lambda session: (session.started_at, session.session_id)):
+        own = [facts[name] for name in session.fact_ids if name in facts and topic(facts[name])]
+        trapped |= any(name in facts and topic(facts[name]) for name in session.trap_fact_ids)
+        if session.role == "forget" and own:
+            told, forgotten = [], True
+        elif session.role in ("evidence", "update") and session.owner == "self":
+            told += [fact for fact in own if fact.status == "true"]
+    if told:
+        return Belief(None, "secret") if told[-1].kind == "sensitive" else Belief(normalise(told[-1].value), "told")
+    return Belief(None, "forgotten" if forgotten else "not_the_users" if trapped else "never_told")
+
+
+def certified(sessions: Sequence[Session], evidence: Collection[str], facts: Mapping[str, Fact], topic: Topic) -> bool:
+    """Whether the belief changes without the evidence (where there is any), and not without any single other session."""
+    relevant = bearing(sessions, facts, topic)
+    full = believe(relevant, facts, topic)
+    if evidence and believe([session for session in relevant if session.session_id not in evidence], facts, topic) == full:
+        return False
+    return all(
+        believe([other for other in relevant if other is not session], facts, topic) == full
+        for session in relevant
+        if session.session_id not in evidence
+    )
