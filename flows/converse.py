@@ -82,7 +82,7 @@ def _moments(run: Run, fact: Fact, life: Life) -> list[tuple[SessionRole, dateti
     """When a fact shows, and how clearly: always once clearly, and before or after that perhaps once more faintly."""
     chance = rng(run.seed, fact.fact_id, "moments")
     length = life.end - life.start
-    last = life.at(0.62)
+    last = life.at(0.97)
     if fact.forget_requested_at:
         last = min(last, fact.forget_requested_at - max(0.03 * length, timedelta(days=2)))
     if fact.valid_until:

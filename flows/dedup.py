@@ -1,7 +1,7 @@
-"""Stage 6, dedup: sessions, padding and items that repeat one another across all personas go, one of each group stays.
+"""Stage 5, dedup: sessions, padding and items that repeat one another across all personas go, one of each group stays.
 
-Who goes: of two in different splits the one in train, then the one in validation; within a split the later id. A question that needs
-a dropped session or item goes with it, and says so.
+Who goes: of two in different splits the one in train, then the one in validation; within a split the later id. Questions are dealt
+afterwards, to what is left.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from flows.run import Run
 from schemas.expansion import Expansion
 from schemas.outcome import RecordType, Reject, Survivor
-from schemas.question import Item, Question
+from schemas.question import Item
 from schemas.seed import Split
 from schemas.session import Session
 from store.parts import Produced, Receipt, ensure_part, read_part
@@ -17,7 +17,7 @@ from text.encoder import encoder_id
 from text.neardup import Limits, find_duplicates
 
 STAGE = "dedup"
-VERSION = 1
+VERSION = 2
 _KEEP_FIRST = {"test": 0, "validation": 1, "train": 2}
 
 
@@ -30,24 +30,11 @@ def dedup_all(run: Run, upstream: Sequence[Receipt], shards: int, item_shards: i
 def _produce(run: Run, shards: int, item_shards: int) -> Produced:
     session_ids, session_rejects = _sessions(run, shards)
     item_ids, item_rejects = _items(run, item_shards)
-    gone = {reject.record_id: reject for reject in (*session_rejects, *item_rejects)}
     kept = [Survivor(record_id=name, record_type="session") for name in session_ids]
     kept += [Survivor(record_id=name, record_type="item") for name in item_ids]
     rejects = [*session_rejects, *item_rejects]
-    questions = read_part(run.folder, "ask", 0, Question)
-    for question in questions:
-        cause = next((gone[name] for name in (question.item_id, *question.evidence_session_ids) if name in gone), None)
-        if cause is None:
-            kept.append(Survivor(record_id=question.question_id, record_type="question"))
-        else:
-            rejects.append(
-                Reject(
-                    record_id=question.question_id, record_type="question", stage=STAGE, reason=f"{cause.record_type}_dropped",
-                    detail=f"it needs {cause.record_id}, which {cause.reason.replace('_', ' ')}s {cause.duplicate_of}",
-                )
-            )  # fmt: skip
     requested: dict[RecordType, int] = {
-        "session": len(session_ids) + len(session_rejects), "item": len(item_ids) + len(item_rejects), "question": len(questions),
+        "session": len(session_ids) + len(session_rejects), "item": len(item_ids) + len(item_rejects),
     }  # fmt: skip
     counts = {kind: sum(survivor.record_type == kind for survivor in kept) for kind in requested}
     return Produced(kept, Survivor, rejects, requested, counts)

@@ -14,7 +14,7 @@ from typing import Any
 
 from flows.converse import converse_shard
 from flows.distract import distract_shard
-from flows.expand import expand_shard
+from flows.expand import attribute_pools, expand_shard
 from flows.items import BLOCK, QUERIES, held_values, items_shard
 from flows.run import Run, Start, make_run
 from flows.seeds import SHARES, read_shards, seeds_all
@@ -88,7 +88,7 @@ def estimate(config: Config, out: Path) -> Estimate:
 
 def _write_sample(run: Run, shards: Sequence[tuple[Start, ...]]) -> int:
     """Write the first persona and a few of its items; how many items were asked for."""
-    expanded = expand_shard(run, 0, shards[0])
+    expanded = expand_shard(run, 0, shards[0], attribute_pools(run, [start for shard in shards for start in shard]))
     conversed = converse_shard(run, 0, expanded)
     distract_shard(run, 0, expanded, conversed)
     held = held_values(run, 1)

@@ -4,25 +4,31 @@ Repeats and contradictions are settled here, before any session is written: a pr
 turned down, as a repeat where the statements mean the same and as a contradiction where they do not.
 """
 
-from collections.abc import Sequence
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
 
 from author.seam import Unwritten
 from flows.run import Run, Start, gather, unwritten
-from flows.timeline import STAGE, lay_out, reject
+from flows.timeline import STAGE, TASTES, lay_out, reject
 from flows.traps import lay_traps
 from prompts.catalogue import clusters, load_catalogue
 from schemas.drafts import FactDraft, FactsDraft, PersonaDraft
 from schemas.expansion import Expansion
-from schemas.ids import derive
+from schemas.ids import derive, rng
 from schemas.outcome import Reject
 from schemas.persona import Persona
+from schemas.seed import SPLITS, Split
 from store.parts import Produced, Receipt, ensure_part
 from text.encoder import Vectors, encoder_id, full_encode
 
-VERSION = 2
+VERSION = 3
+Pools = Mapping[Split, frozenset[str]]
+_HOLDERS = 8
+"""People of a split that are to hold an attribute, in the mean, as far as the catalogue is large enough."""
 _SAME_STATEMENT = 0.75
 """Cosine from which two statements about one attribute say the same."""
 _MOST_BATCHES = 6
@@ -38,18 +44,41 @@ class Grown:
     asked: int
 
 
-def expand_shard(run: Run, index: int, starts: Sequence[Start]) -> Receipt:
+def attribute_pools(run: Run, starts: Sequence[Start]) -> Pools:
+    """The attributes that the people of each split hold facts of, fewer the fewer they are.
+
+    An item can only be asked where several users hold its attribute with different values; in a split of a few people they would
+    hardly ever meet on one of a hundred attributes.
+    """
+    config, pools = run.config, dict[Split, frozenset[str]]()
+    facts = config.expand.facts_per_persona
+    least = math.ceil(1.25 * facts) + math.ceil(sum(config.distract.noise.values()) / 2)
+    natures: dict[str, list[str]] = defaultdict(list)
+    for entry in load_catalogue().values():
+        natures[entry.nature].append(entry.attribute)
+    for split in SPLITS:
+        people = sum(start.seed.split == split for start in starts)
+        size = max(least, math.ceil(people * facts / _HOLDERS))
+        taken: list[str] = []
+        for nature, names in natures.items():
+            share = sum(share for kind, share in config.expand.kinds.items() if kind == nature or (nature == "taste" and kind in TASTES))
+            taken += rng(run.seed, "pool", split, nature).sample(names, min(len(names), math.ceil(share * size)))
+        pools[split] = frozenset(taken)
+    return pools
+
+
+def expand_shard(run: Run, index: int, starts: Sequence[Start], pools: Pools) -> Receipt:
     """Make (or find) the part of one shard."""
     inputs = (
         VERSION, run.seed, run.author.id_for(STAGE), encoder_id(), run.config.expand.model_dump_json(),
         run.config.distract.model_dump_json(), run.config.seeds.personas_per_seed, load_catalogue(),
-        *((start.seed.model_dump_json(), start.copy) for start in starts),
+        *((start.seed.model_dump_json(), start.copy, sorted(pools[start.seed.split])) for start in starts),
     )  # fmt: skip
-    return ensure_part(run.folder, STAGE, index, inputs, lambda: _produce(run, starts))
+    return ensure_part(run.folder, STAGE, index, inputs, lambda: _produce(run, starts, pools))
 
 
-def _produce(run: Run, starts: Sequence[Start]) -> Produced:
-    done = gather([_expand(run, start) for start in starts])
+def _produce(run: Run, starts: Sequence[Start], pools: Pools) -> Produced:
+    done = gather([_expand(run, start, pools[start.seed.split]) for start in starts])
     expansions = [grown.expansion for grown in done if grown.expansion is not None]
     return Produced(
         rows=expansions,
@@ -60,18 +89,18 @@ def _produce(run: Run, starts: Sequence[Start]) -> Produced:
     )
 
 
-async def _expand(run: Run, start: Start) -> Grown:
+async def _expand(run: Run, start: Start, pool: frozenset[str]) -> Grown:
     """The persona with its facts and traps."""
     name, wanted = start.persona_id, run.config.expand.facts_per_persona
     try:
         request = {"seed_text": start.seed.text, "copy": start.copy}
         draft = await run.author.write("expand/persona", request, PersonaDraft, derive(run.seed, name, "persona"), name)
         persona = Persona(persona_id=name, seed_id=start.seed.seed_id, split=start.seed.split, **draft.model_dump())
-        settled = await _choose(run, persona, wanted)
+        settled = await _choose(run, persona, wanted, pool)
     except Unwritten as gone:
         return Grown(None, [unwritten(gone, name, "persona", STAGE)], 0)
     facts, unchanged = await lay_out(run, persona, list(settled.held.values()))
-    traps, untrapped = await lay_traps(run, persona, facts)
+    traps, untrapped = await lay_traps(run, persona, facts, pool)
     missing = [_no_material(f"{name}/x{len(settled.rejects) + number:02d}") for number in range(wanted - len(settled.held))]
     rejects = [*settled.rejects, *missing, *unchanged, *untrapped]
     return Grown(Expansion(persona=persona, facts=(*facts, *traps)), rejects, len(facts) + len(traps) + len(rejects))
@@ -85,14 +114,14 @@ class Settled:
     rejects: list[Reject]
 
 
-async def _choose(run: Run, persona: Persona, wanted: int) -> Settled:
+async def _choose(run: Run, persona: Persona, wanted: int, pool: frozenset[str]) -> Settled:
     """`wanted` facts, none of which repeats or contradicts an earlier one. What one batch lacks, the author is asked for again."""
     name, settled = persona.persona_id, Settled({}, [])
     for turn in range(_MOST_BATCHES):
         before, missing = len(settled.held), wanted - len(settled.held)
         if not missing:
             break
-        avoid = sorted({other for attribute in settled.held for other in clusters()[attribute]})
+        avoid = sorted((load_catalogue().keys() - pool) | {other for attribute in settled.held for other in clusters()[attribute]})
         request = {
             "persona": persona, "count": missing, "kinds": run.config.expand.kinds, "avoid": tuple(avoid), "catalogue": load_catalogue(),
         }  # fmt: skip

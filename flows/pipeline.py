@@ -1,6 +1,6 @@
 """The pipeline: stages 1-8 chained over shards, on threads or on Prefect.
 
-A persona's chain (expand, converse, distract) does not wait for another's; what needs all personas (items, ask, dedup, assemble,
+A persona's chain (expand, converse, distract) does not wait for another's; what needs all personas (items, dedup, ask, assemble,
 publish) follows. Every stage first looks for parts that are already right, so running a stage "on its own" is running the pipeline
 up to it.
 """

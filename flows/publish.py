@@ -64,7 +64,7 @@ def is_published(run: Run, upstream: Sequence[Receipt]) -> bool:
 
 def made_with(run: Run) -> str:
     """Names what decides the bytes of a run beside its config: stage versions, author, tokenizer, encoder, the packages that write."""
-    versions = [stage.VERSION for stage in (seeds, expand, converse, distract, items, ask, dedup, assemble)]
+    versions = [stage.VERSION for stage in (seeds, expand, converse, distract, items, dedup, ask, assemble)]
     authors = [run.author.id_for(stage) for stage in ("expand", "converse", "distract", "ask")]
     return digest(VERSION, versions, *seeds.inputs(run), *authors, run.tokens.id, encoder_id(), version("pyarrow"), version("faker"))
 
@@ -163,11 +163,12 @@ def _write_data(run: Run, shards: int) -> Sizes:
             (table, split): stack.enter_context(data.table(table, split, record, rows[table][split]))
             for table, record in records.items()
             for split in SPLITS
-            if personas[split]
+            if rows[table][split] or (personas[split] and not any(rows[table].values()))
         }
         for expansion, tables in _accepted(run, shards, histories, with_words=True):
             for table, found in tables.items():
-                writers[table, expansion.persona.split].add(found)
+                if found:
+                    writers[table, expansion.persona.split].add(found)
     data.appear()
     return Sizes(rows, personas)
 
@@ -212,7 +213,7 @@ def _card(run: Run, rows: Mapping[str, Mapping[Split, int]], audited: Mapping[st
         version=run.config.dataset.version,
         license=licence.lower() if licence and _LICENSE_ID.fullmatch(licence) else "other",
         license_name=None if licence and _LICENSE_ID.fullmatch(licence) else licence or "not stated",
-        configs=[{"name": table, "splits": splits_present(run.folder.data, table)} for table in rows],
+        configs=[{"name": table, "splits": splits_present(run.folder.data, table)} for table in rows if any(rows[table].values())],
         author=run.author.name,
         seed=run.seed,
         splits=splits,

@@ -17,7 +17,7 @@ from flows.assemble import assemble_all
 from flows.converse import converse_shard
 from flows.dedup import dedup_all
 from flows.distract import distract_shard
-from flows.expand import expand_shard
+from flows.expand import Pools, attribute_pools, expand_shard
 from flows.items import attribute_shards, held_values, items_shard
 from flows.progress import Progress
 from flows.run import Run, Start
@@ -51,8 +51,9 @@ def run_rounds(run: Run, crew: Crew, until: StageName) -> Receipts:
     taken = most if run.config.personas_wanted is None else min(most, _shards(run, run.config.personas_wanted))
     if run.folder.finished:
         taken = min(most, int(json.loads(run.folder.manifest.read_text(encoding="utf-8")).get("shards", taken)))
+    pools = attribute_pools(run, [start for shard in shards[:most] for start in shard])
     while True:
-        receipts = {"seeds": seeds, **_run_round(run, crew, until, shards[:taken])}
+        receipts = {"seeds": seeds, **_run_round(run, crew, until, shards[:taken], pools)}
         reached = reached_target(run, receipts)
         if reached is None or taken == most or run.folder.finished or (reached["reached"] and _all_splits(run, shards)):
             break
@@ -99,11 +100,11 @@ def _once(crew: Crew, stage: str, work: Any) -> list[Receipt]:
     return crew.run([[Step(stage, 0, lambda _: work())]])[0]
 
 
-def _run_round(run: Run, crew: Crew, until: StageName, shards: Sequence[tuple[Start, ...]]) -> Receipts:
+def _run_round(run: Run, crew: Crew, until: StageName, shards: Sequence[tuple[Start, ...]], pools: Pools) -> Receipts:
     """Stages 2 to `until` on some shards."""
     wanted = STAGES[: STAGES.index(until) + 1]
-    receipts: Receipts = _chained(run, crew, [stage for stage in ("expand", "converse", "distract") if stage in wanted], shards)
-    if "ask" not in wanted:
+    receipts: Receipts = _chained(run, crew, [stage for stage in ("expand", "converse", "distract") if stage in wanted], shards, pools)
+    if "dedup" not in wanted:
         return receipts
     held = held_values(run, len(shards))
     groups = attribute_shards(held, run.config.run.shard_size)
@@ -114,17 +115,17 @@ def _run_round(run: Run, crew: Crew, until: StageName, shards: Sequence[tuple[St
     ]
     receipts["items"] = [receipt for (receipt,) in crew.run(chains)]
     everything = [receipt for stage in ("expand", "converse", "distract", "items") for receipt in receipts[stage]]
-    receipts["ask"] = _once(crew, "ask", partial(ask_all, run, everything, len(shards), len(groups)))
-    everything += receipts["ask"]
-    if "dedup" in wanted:
-        receipts["dedup"] = _once(crew, "dedup", partial(dedup_all, run, everything, len(shards), len(groups)))
-        everything += receipts["dedup"]
+    receipts["dedup"] = _once(crew, "dedup", partial(dedup_all, run, everything, len(shards), len(groups)))
+    everything += receipts["dedup"]
+    if "ask" in wanted:
+        receipts["ask"] = _once(crew, "ask", partial(ask_all, run, everything, len(shards), len(groups)))
+        everything += receipts["ask"]
     if "assemble" in wanted:
         receipts["assemble"] = _once(crew, "assemble", partial(assemble_all, run, everything, len(shards)))
     return receipts
 
 
-def _chained(run: Run, crew: Crew, stages: Sequence[str], shards: Sequence[tuple[Start, ...]]) -> Receipts:
+def _chained(run: Run, crew: Crew, stages: Sequence[str], shards: Sequence[tuple[Start, ...]], pools: Pools) -> Receipts:
     """The stages in which a shard does not wait for another."""
     if not stages:
         return {}
@@ -132,7 +133,7 @@ def _chained(run: Run, crew: Crew, stages: Sequence[str], shards: Sequence[tuple
         crew.progress.expect(stage, len(shards))
     chains: list[Chain] = [
         [
-            Step("expand", index, lambda _, index=index, starts=starts: expand_shard(run, index, starts)),  # type: ignore[misc]
+            Step("expand", index, lambda _, index=index, starts=starts: expand_shard(run, index, starts, pools)),  # type: ignore[misc]
             Step("converse", index, lambda done, index=index: converse_shard(run, index, done[0])),  # type: ignore[misc]
             Step("distract", index, lambda done, index=index: distract_shard(run, index, done[0], done[1])),  # type: ignore[misc]
         ][: len(stages)]

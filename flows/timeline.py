@@ -17,7 +17,9 @@ from schemas.persona import Persona
 STAGE = "expand"
 _LAST_DAY = date(2026, 6, 30)
 """Lives end within half a year before this day; a constant, so that a version does not depend on when it was made."""
-_TASTES = ("stereotypical", "anti_stereotypical", "neutral")
+_PUBLIC = 0.6
+"""Share of sensitive facts of which the user says that they are no secret."""
+TASTES = ("stereotypical", "anti_stereotypical", "neutral")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +110,10 @@ def make_fact(persona: Persona, fact_id: str, attribute: str, draft: ValueDraft,
             "attribute": attribute,
             "value": draft.value,
             "statement": draft.statement,
-            "kind": entry.nature if entry.nature != "taste" else draft.kind if draft.kind in _TASTES else "neutral",
+            "kind": entry.nature if entry.nature != "taste" else draft.kind if draft.kind in TASTES else "neutral",
             "domain": entry.domain,
             "polarity": "negative" if negative else "positive",
+            "repeatable": entry.nature != "sensitive" or unit_interval(persona.persona_id, attribute, "public") < _PUBLIC,
             "mutable": entry.mutable,
             "valid_from": since,
             "bank_id": draft.bank_id,

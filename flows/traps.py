@@ -28,16 +28,15 @@ def planned_traps(run: Run) -> list[NoiseKind]:
     return [kind for kind in _TRAP_KINDS for _ in range(run.config.distract.noise.get(kind, 0))]
 
 
-async def lay_traps(run: Run, persona: Persona, facts: Sequence[Fact]) -> tuple[list[Fact], list[Reject]]:
+async def lay_traps(run: Run, persona: Persona, facts: Sequence[Fact], pool: frozenset[str]) -> tuple[list[Fact], list[Reject]]:
     """False facts for the noise to tempt with, as planned; a reject for each that could not be had."""
     name, kinds = persona.persona_id, planned_traps(run)
     if not kinds:
         return [], []
     since = life_of(run.seed, name, run.config.expand.months).start.date()
     kinds = rng(run.seed, name, "trap kinds").sample(kinds, len(kinds))
-    others = sum(kind in _OF_OTHERS for kind in kinds)
     try:
-        drafts, names = await _false_drafts(run, persona, facts, len(kinds), others)
+        drafts, names = await _false_drafts(run, persona, facts, pool, kinds)
     except Unwritten as gone:
         return [], [unwritten(gone, f"{name}/t{number:02d}-{kind}", "fact", STAGE) for number, kind in enumerate(kinds)]
     traps, rejects = [], []
@@ -53,16 +52,17 @@ async def lay_traps(run: Run, persona: Persona, facts: Sequence[Fact]) -> tuple[
 
 
 async def _false_drafts(
-    run: Run, persona: Persona, facts: Sequence[Fact], count: int, names: int
+    run: Run, persona: Persona, facts: Sequence[Fact], pool: frozenset[str], kinds: Sequence[NoiseKind]
 ) -> tuple[list[tuple[str, ValueDraft]], Sequence[str]]:
     """Values that are not the user's, with their attributes, and names of other people.
 
     Half contradict what the user holds, half are about other attributes. Secrets are nobody's small talk: none of those.
     """
+    count, names = len(kinds), sum(kind in _OF_OTHERS for kind in kinds)
     name, secret = persona.persona_id, {entry.attribute for entry in load_catalogue().values() if entry.nature == "sensitive"}
     open_facts = [fact for fact in facts if fact.supersedes is None and fact.valid_until is None and fact.attribute not in secret]
     against = rng(run.seed, name, "against").sample(open_facts, min(len(open_facts), count // 2))
-    avoid = secret | {other for fact in facts for other in clusters()[fact.attribute]}
+    avoid = (load_catalogue().keys() - pool) | secret | {other for fact in facts for other in clusters()[fact.attribute]}
     request = {
         "persona": persona, "held": tuple(facts), "facts": tuple(against), "other": count - len(against), "avoid": tuple(sorted(avoid)),
         "names": max(1, names), "catalogue": load_catalogue(),

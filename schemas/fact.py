@@ -25,6 +25,8 @@ class Fact(Record):
     domain: str
     polarity: Literal["positive", "negative"]
     """`negative` when the statement says that something is not so, is avoided or disliked."""
+    repeatable: bool
+    """False of a secret: a good answer relies on it at most, and never repeats it. Some sensitive facts are public, and are no secret."""
     mutable: bool
     valid_from: date
     valid_until: date | None

@@ -2,5 +2,5 @@
 
 from typing import Literal, get_args
 
-StageName = Literal["seeds", "expand", "converse", "distract", "ask", "dedup", "assemble", "publish"]
+StageName = Literal["seeds", "expand", "converse", "distract", "dedup", "ask", "assemble", "publish"]
 STAGES: tuple[StageName, ...] = get_args(StageName)

@@ -26,7 +26,7 @@ SMALL: dict[str, Any] = {
     "run": {"shard_size": 1, "concurrency": 3},
     "expand": {"facts_per_persona": 3},
     "ask": {"questions_per_persona": 4},
-    "assemble": {"budgets": [4000]},
+    "assemble": {"budgets": [4000], "fill": 0.85},  # so that all sessions that are written for it fit
 }
 """One person in each split; about 80 calls."""
 

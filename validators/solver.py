@@ -56,7 +56,7 @@ def believe(sessions: Sequence[Session], facts: Mapping[str, Fact], topic: Topic
         elif session.role in ("evidence", "update") and session.owner == "self":
             told += [fact for fact in own if fact.status == "true"]
     if told:
-        return Belief(None, "secret") if told[-1].kind == "sensitive" else Belief(normalise(told[-1].value), "told")
+        return Belief(normalise(told[-1].value), "told") if told[-1].repeatable else Belief(None, "secret")
     return Belief(None, "forgotten" if forgotten else "not_the_users" if trapped else "never_told")
 
 

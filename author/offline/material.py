@@ -294,6 +294,8 @@ class Moves(_Strict):
 
     update_leads: tuple[Text, ...] = Field(min_length=6)
     """Before a cue that is new: `{reason}` is why."""
+    public_leads: tuple[Text, ...] = Field(min_length=6)
+    """Before something sensitive that is no secret."""
     forget_asks: tuple[Text, ...] = Field(min_length=6)
     """`{topic}` names the matter."""
     forget_answers: tuple[Text, ...] = Field(min_length=6)

@@ -172,7 +172,9 @@ def _cue(fact: Fact, persona: Persona, strength: str, ordinal: int) -> str:
 def _evidence(variables: Mapping[str, Any], chance: Random) -> SessionDraft:
     fact, persona = variables["fact"], variables["persona"]
     cue = _cue(fact, persona, variables["strength"], variables["ordinal"])
-    return Composer(persona, chance).passing_remark(variables["scenario"], cue)
+    public = fact.kind == "sensitive" and fact.repeatable
+    lead = chance.choice(bank_of(persona.split).moves.public_leads) if public else ""
+    return Composer(persona, chance).passing_remark(variables["scenario"], cue, lead)
 
 
 def _update(variables: Mapping[str, Any], chance: Random) -> SessionDraft:

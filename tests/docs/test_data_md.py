@@ -164,7 +164,6 @@ def documented_reasons() -> dict[str, set[str]]:
 
 def test_every_reason_code_in_the_stages_is_explained_and_no_other_is() -> None:
     computed = {  # codes that are put together when they are used
-        "dedup": {"session_dropped", "item_dropped"},
         "converse": set(re.findall(r'validator="(\w+)"', "".join(p.read_text("utf-8") for p in (REPO / "validators").glob("*.py")))),
     }
     written: dict[str, set[str]] = {}

@@ -12,7 +12,7 @@ from tests.runs import REPO, hashes, subtext
 from tests.servers.model import ScriptedModel
 from tests.willing import willing
 
-COUNTED = ("seeds", "expand", "converse", "distract", "items", "ask", "dedup", "assemble")
+COUNTED = ("seeds", "expand", "converse", "distract", "items", "dedup", "ask", "assemble")
 
 
 def test_a_run_accounts_for_every_record_and_every_call(tmp_path: Path, undisturbed: dict[str, str]) -> None:

@@ -23,15 +23,24 @@ def picky(request: dict[str, Any]) -> Any:
     return NO if kind_of(request) == "expand/persona" and content_hash(seed) % 2 == 0 else willing(request)
 
 
-@pytest.mark.parametrize(("kind", "wanted"), [("personas", 4), ("questions", 17)])
+def like_minded(request: dict[str, Any]) -> Any:
+    """Also gives everything one of four values, so that an item finds people for each of its options."""
+    made = picky(request)
+    if made != NO and kind_of(request) in ("expand/facts", "expand/traps"):
+        for number, draft in enumerate([*made.get("facts", ()), *made.get("contrary", ()), *made.get("other", ())]):
+            draft["value"] = ("plain", "striped", "checked", "dotted")[(content_hash(str(request["seed"])) + number) % 4]
+    return made
+
+
+@pytest.mark.parametrize(("kind", "wanted"), [("personas", 4), ("questions", 40)])
 def test_rounds_are_added_until_the_target_is_reached(tmp_path: Path, kind: str, wanted: int) -> None:
-    with ScriptedModel(reply=picky) as model:
-        outcome = write_here(tmp_path, model, target={kind: wanted})
+    with ScriptedModel(reply=like_minded) as model:
+        outcome = write_here(tmp_path, model, target={kind: wanted, "max_attempts_ratio": 6}, assemble={"budgets": [8000]})
     reached = outcome.summary["target"]
     assert reached["reached"]
     assert reached[kind]["wanted"] == wanted <= reached[kind]["accepted"]
     first_round = -(-wanted // (4 if kind == "questions" else 1))
-    assert first_round < reached["attempted"] <= 3 * first_round
+    assert first_round < reached["attempted"] <= 6 * first_round
     assert reached["attempted"] == outcome.summary["stages"]["expand"]["records"]["persona"]["requested"]
     assert json.loads((outcome.folder.root / "summary.json").read_text())["target"] == reached
     published = duckdb.execute(f"SELECT count(*) FROM '{outcome.folder.data}/{kind}/*.parquet'").fetchall()
@@ -110,7 +119,7 @@ def test_what_was_refused_is_asked_again_in_a_version_beside(tmp_path: Path, mod
     assert {session: written[session] for session in shown} == shown
     assert noise.items() >= texts(new, "distract").items(), "what fills the histories is less than before, and no other"
     assert json.loads((new / "manifest.json").read_text())["dataset"]["version"] == "0.1.0.retry1"
-    assert subtext("sql", str(new), "SELECT count(*) FROM questions").stdout.split() == ["count_star()", "12"]
+    assert subtext("sql", str(new), "SELECT count(*) FROM personas").stdout.split() == ["count_star()", "3"]
     again = retry(tmp_path, new, model)
     assert (again.returncode, again.stderr) == (0, "")
     assert "can be tried again" in again.stdout

@@ -17,7 +17,7 @@ from schemas.errors import InputError
 from schemas.session import NOISE_KINDS
 from tests.runs import REPO, command, hashes, run_here, subtext, tiny
 
-COUNTED = ("seeds", "expand", "converse", "distract", "items", "ask", "dedup", "assemble")
+COUNTED = ("seeds", "expand", "converse", "distract", "items", "dedup", "ask", "assemble")
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
@@ -65,7 +65,7 @@ def test_everything_requested_is_kept_or_rejected(
             assert refused.get(kind, (0, 0)) == (counts["rejected"], counts["rejected"]), (stage, kind)
     handed_on = {stage: outcome.summary["stages"][stage]["records"] for stage in COUNTED}
     assert handed_on["dedup"]["session"]["requested"] == sum(handed_on[s]["session"]["kept"] for s in ("converse", "distract"))
-    assert handed_on["assemble"]["question"]["requested"] == handed_on["dedup"]["question"]["kept"]
+    assert handed_on["assemble"]["question"]["requested"] == handed_on["ask"]["question"]["kept"]
     assert handed_on["expand"]["persona"]["requested"] == copies * handed_on["seeds"]["seed"]["kept"]
 
 

@@ -35,6 +35,7 @@ _FACT = Fact(
     domain="food_drink",
     polarity="positive",
     mutable=True,
+    repeatable=True,
     valid_from=date(2025, 3, 1),
     valid_until=None,
     supersedes=None,

@@ -11,7 +11,8 @@ from validators.solver import Belief, about, among, believe, certified
 def fact(name: str, value: str, **more: Any) -> Fact:
     fields: dict[str, Any] = {
         "fact_id": name, "persona_id": "p", "attribute": "drink", "value": value, "statement": value, "owner": "self", "status": "true",
-        "kind": "neutral", "domain": "d", "polarity": "positive", "mutable": True, "valid_from": date(2025, 1, 1), "valid_until": None,
+        "kind": "neutral", "domain": "d", "polarity": "positive", "mutable": True, "repeatable": True,
+        "valid_from": date(2025, 1, 1), "valid_until": None,
         "supersedes": None, "reason": None, "forget_requested_at": None, "bank_id": None, **more,
     }  # fmt: skip
     return Fact(**fields)
@@ -23,7 +24,7 @@ FACTS = {
         fact("tea", "Green tea."),
         fact("coffee", "coffee", supersedes="tea"),
         fact("trap", "cocoa", status="trap", owner="Ann"),
-        fact("secret", "vodka", kind="sensitive"),
+        fact("secret", "vodka", kind="sensitive", repeatable=False),
         fact("pet", "a cat", attribute="pet"),
     )
 }

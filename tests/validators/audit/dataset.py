@@ -148,7 +148,8 @@ class Maker:
         trap = kind == "ownership"
         return Fact(
             fact_id=fact_id, persona_id=name, attribute=attribute, value=value, statement=value, owner="Ann" if trap else "self",
-            status="trap" if trap else "true", kind="neutral", domain="d", polarity="positive", mutable=True, valid_from=date(2024, 1, 1),
+            status="trap" if trap else "true", kind="neutral", domain="d", polarity="positive", mutable=True, repeatable=True,
+            valid_from=date(2024, 1, 1),
             valid_until=None, supersedes=None, reason=None, forget_requested_at=None, bank_id=None,
         )  # fmt: skip
 
