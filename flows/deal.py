@@ -64,9 +64,7 @@ class Dealer:
         self._bins: dict[Moment, Counter[int]] = {"middle": Counter(), "end": Counter()}
         self._chance = chance
         self._used: dict[str, set[tuple[str, str | None, Moment]]] = defaultdict(set)
-        self._supply = [
-            supply for item in chance.sample(items, len(items)) for supply in self._supplies(item) if all(len(ways) for ways in supply)
-        ]
+        self._supply = [supply for item in chance.sample(items, len(items)) for supply in self._supplies(item) if all(supply)]
 
     def deal(self) -> Iterator[Ask]:
         """The questions, quad by quad. Kinds that lack questions go first; when no more of them can be had, any kind does."""
@@ -96,20 +94,23 @@ class Dealer:
 
     def _quad(self, supply: Sequence[Sequence[_Way]], strict: bool) -> list[Ask] | None:
         """The best four ways, one for each option; None where one of them cannot be had."""
-        room, got, chosen = Counter(self._room), Counter(self._got), list[_Way]()
+        taken, got, chosen = Counter[str](), Counter(self._got), list[_Way]()
         used = self._used[supply[0][0].candidate.item.item_id]
         for ways in sorted(supply, key=len):
             open_ways = [
                 way
                 for way in ways
-                if room[way.person.name] > 0
+                if self._room[way.person.name] > taken[way.person.name]
                 and way.key not in used
                 and (not strict or got[way.candidate.kind] < self._target[way.candidate.kind])
             ]
             if not open_ways:
                 return None
-            best = min(open_ways, key=lambda way: self._rank(way, got[way.candidate.kind], room[way.person.name]))
-            room[best.person.name] -= 1
+            best = min(
+                open_ways,
+                key=lambda way: self._rank(way, got[way.candidate.kind], self._room[way.person.name] - taken[way.person.name]),
+            )
+            taken[best.person.name] += 1
             got[best.candidate.kind] += 1
             chosen.append(best)
         self._got = got

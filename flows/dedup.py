@@ -10,7 +10,7 @@ from flows.run import Run
 from schemas.expansion import Expansion
 from schemas.outcome import RecordType, Reject, Survivor
 from schemas.question import Item
-from schemas.seed import Split
+from schemas.seed import KEEP_FIRST, Split
 from schemas.session import Session
 from store.parts import Produced, Receipt, ensure_part, read_part
 from text.encoder import encoder_id
@@ -18,7 +18,6 @@ from text.neardup import Limits, find_duplicates
 
 STAGE = "dedup"
 VERSION = 2
-_KEEP_FIRST = {"test": 0, "validation": 1, "train": 2}
 
 
 def dedup_all(run: Run, upstream: Sequence[Receipt], shards: int, item_shards: int) -> Receipt:
@@ -40,11 +39,6 @@ def _produce(run: Run, shards: int, item_shards: int) -> Produced:
     return Produced(kept, Survivor, rejects, requested, counts)
 
 
-def user_text(session: Session) -> str:
-    """What the user wrote: the text by which sessions are compared."""
-    return "\n".join(message.content for message in session.messages if message.role == "user")
-
-
 def _sessions(run: Run, shards: int) -> tuple[list[str], list[Reject]]:
     rows: list[tuple[int, str, tuple[object, ...], str]] = []
     for index in range(shards):
@@ -55,16 +49,15 @@ def _sessions(run: Run, shards: int) -> tuple[list[str], list[Reject]]:
             meaning |= {fact.fact_id: (fact.attribute, fact.value) for fact in expansion.facts}
         for stage in ("converse", "distract"):
             for session in read_part(run.folder, stage, index, Session):
-                slots = tuple(meaning[name] for name in (*session.fact_ids, *session.trap_fact_ids))
-                slot = (session.owner, session.role, session.noise_kind, slots)
-                rows.append((_KEEP_FIRST[splits[session.persona_id]], session.session_id, slot, user_text(session)))
+                first = KEEP_FIRST[splits[session.persona_id]]
+                rows.append((first, session.session_id, session.slot(meaning), session.user_text))
     rows.sort(key=lambda row: row[:2])
     return _split_off(run, "session", [row[1] for row in rows], [row[2] for row in rows], [row[3] for row in rows])
 
 
 def _items(run: Run, item_shards: int) -> tuple[list[str], list[Reject]]:
     items = [item for index in range(item_shards) for item in read_part(run.folder, "items", index, Item)]
-    items.sort(key=lambda item: (_KEEP_FIRST[item.split], item.item_id))
+    items.sort(key=lambda item: (KEEP_FIRST[item.split], item.item_id))
     slots = [(item.attribute, tuple(option.value for option in item.options)) for item in items]
     texts = ["\n".join((item.text, *(option.text for option in item.options))) for item in items]
     return _split_off(run, "item", [item.item_id for item in items], slots, texts)

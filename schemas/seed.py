@@ -1,11 +1,14 @@
 """A seed: the one-line description from which a persona grows."""
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 from schemas.base import Record
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+KEEP_FIRST: Mapping[Split, int] = {"test": 0, "validation": 1, "train": 2}
+"""Of two near duplicates in different splits the one with the lower number stays."""
 
 
 class Seed(Record):

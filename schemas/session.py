@@ -1,5 +1,6 @@
 """A session: one conversation in which the user uses the assistant as a tool."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, get_args
 
@@ -51,6 +52,18 @@ class Session(Record):
     """Spans in user messages only: what shows the fact, or asks to forget it. Empty for noise."""
     tokens: int
     """Tokens of all message contents, by the run's tokenizer."""
+
+    @property
+    def user_text(self) -> str:
+        """What the user wrote: the text by which sessions are compared."""
+        return "\n".join(message.content for message in self.messages if message.role == "user")
+
+    def slot(self, meaning: Mapping[str, tuple[str, str]]) -> tuple[object, ...]:
+        """What sessions must have in common to be near duplicates: whose they are, their role, and the attributes and values (`meaning`,
+        by fact) that show in them or tempt.
+        """
+        shown = tuple(meaning[name] for name in (*self.fact_ids, *self.trap_fact_ids) if name in meaning)
+        return self.owner, self.role, self.noise_kind, shown
 
 
 class SessionHead(Record):

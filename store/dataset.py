@@ -108,12 +108,17 @@ class TableWriter:
 
 def splits_present(data: Path, config: str) -> list[Split]:
     """The splits for which `config` has files."""
-    return [split for split in SPLITS if any((data / config).glob(f"{split}-*.parquet"))]
+    return [split for split in SPLITS if table_files(data, config, split)]
+
+
+def table_files(data: Path, config: str, split: Split) -> list[Path]:
+    """The files of a published table for one split, in order."""
+    return sorted((data / config).glob(f"{split}-*.parquet"))
 
 
 def read_published(data: Path, config: str, record: type[RecordT], only: tuple[str, Collection[str]] | None = None) -> list[RecordT]:
     """The rows of a published table in order of splits and ids, read as `read_rows` does. InputError also where there is no such table."""
-    paths = [path for split in SPLITS for path in sorted((data / config).glob(f"{split}-*.parquet"))]
+    paths = [path for split in SPLITS for path in table_files(data, config, split)]
     if not paths:
         raise InputError(f"{data}: no table {config} there; give the folder of a finished version, such as output/demo/0.1.0")
     return read_rows(paths, record, only)
@@ -134,5 +139,5 @@ def read_rows(paths: Iterable[Path], record: type[RecordT], only: tuple[str, Col
                         table = table.filter(pc.is_in(table[only[0]], pa.array(sorted(only[1]), pa.string())))
                     found += from_table(table, record)
         except (OSError, pa.ArrowException, ValidationError, KeyError) as error:
-            raise InputError(f"{path}: cannot be read by this release ({str(error).splitlines()[0]})") from error
+            raise InputError(f"{path} cannot be read as {path.parent.name}: {str(error).splitlines()[0]}") from error
     return found

@@ -12,7 +12,6 @@ import numpy as np
 from schemas.ids import digest
 from schemas.session import Session
 from validators.audit.embeddings import Embeddings
-from validators.audit.sharing import user_text
 from validators.audit.tables import Published
 
 _TEXTS, _BLEU_TEXTS = 1000, 100
@@ -25,7 +24,7 @@ def reported(published: Published) -> dict[str, dict[str, Any]]:
     """Each figure with its value, how many it is of, and what they are."""
     shown = [session for session in published.sessions if session.noise_kind != "unrelated"]
     drawn = sorted(shown, key=lambda session: digest("reported", session.session_id))[:_TEXTS]
-    texts = [user_text(session) for session in drawn]
+    texts = [session.user_text for session in drawn]
     words = [re.findall(r"\w+", text.casefold()) for text in texts]
     changes = sum(fact.supersedes is not None for fact in published.facts.values())
     people = len(published.personas)

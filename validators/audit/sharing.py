@@ -1,7 +1,7 @@
 """Censuses of what must not be shared: between splits, with earlier versions, with other people's evaluation sets; and what is repeated."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,13 +10,10 @@ import pyarrow.parquet as pq
 from schemas.errors import InputError
 from schemas.ids import normalise
 from schemas.question import Question
-from schemas.seed import Split
-from schemas.session import Session
+from schemas.seed import KEEP_FIRST, Split
 from text.neardup import Limits, find_duplicates
 from validators.audit.statistics import Figure, Units, count_of
 from validators.audit.tables import Published
-
-_KEEP_FIRST: Mapping[Split, int] = {"test": 0, "validation": 1, "train": 2}
 
 
 def sharing_figures(published: Published, earlier: Sequence[Path]) -> list[Figure]:
@@ -30,11 +27,6 @@ def sharing_figures(published: Published, earlier: Sequence[Path]) -> list[Figur
         *_duplicates(published),
         _moved(published, earlier),
     ]
-
-
-def user_text(session: Session) -> str:
-    """What the user wrote: the text by which sessions are compared."""
-    return "\n".join(message.content for message in session.messages if message.role == "user")
 
 
 def _shared(name: str, found: Iterable[tuple[Hashable, Hashable]], unit: str) -> Figure:
@@ -58,7 +50,7 @@ def _texts(published: Published, *, padding: bool) -> Iterator[tuple[str, str]]:
     for split, tables in published.splits.items():
         for session in tables.sessions:
             if (session.noise_kind == "unrelated") == padding:
-                yield normalise(user_text(session)), split
+                yield normalise(session.user_text), split
                 if padding:
                     yield "assistant: " + normalise("\n".join(m.content for m in session.messages if m.role == "assistant")), split
 
@@ -67,12 +59,11 @@ def _duplicates(published: Published) -> list[Figure]:
     """Near duplicates by the dataset's own limits among sessions and among items, and those of them between splits."""
     texts: list[tuple[str, Hashable, Split]] = []
     items: dict[str, tuple[str, Hashable, Split]] = {}
-    for split in sorted(published.splits, key=lambda split: _KEEP_FIRST[split]):
+    meaning = {name: (fact.attribute, fact.value) for name, fact in published.facts.items()}
+    for split in sorted(published.splits, key=lambda split: KEEP_FIRST[split]):
         tables = published.splits[split]
-        for session in sorted(tables.sessions, key=lambda session: session.session_id):
-            facts = (published.facts.get(name) for name in (*session.fact_ids, *session.trap_fact_ids))
-            slots = tuple((fact.attribute, fact.value) for fact in facts if fact is not None)
-            texts.append((user_text(session), (session.owner, session.role, session.noise_kind, slots), split))
+        sessions = sorted(tables.sessions, key=lambda session: session.session_id)
+        texts += [(session.user_text, session.slot(meaning), split) for session in sessions]
         for question in sorted(tables.questions, key=lambda question: question.item_id):
             items.setdefault(question.item_id, _item(question, split))
     config = published.plan.dedup

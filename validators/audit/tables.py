@@ -5,17 +5,12 @@ Whoever has downloaded a dataset can therefore audit it. All tables are held in 
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pydantic import BaseModel, ValidationError
-
-from schemas.arrow import from_table
 from schemas.config import AskConfig, DedupConfig, DistractConfig
 from schemas.errors import InputError
 from schemas.fact import Fact
@@ -25,8 +20,7 @@ from schemas.persona import Persona
 from schemas.question import Question
 from schemas.seed import SPLITS, Split
 from schemas.session import Session
-
-RecordT = TypeVar("RecordT", bound=BaseModel)
+from store.dataset import read_rows, table_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +151,11 @@ def read_tables(root: Path, plan: Plan) -> Published:
         raise InputError(f"{data} lacks {lacking}: not a dataset, or one that was copied in part")
     splits = {
         split: SplitTables(
-            list(_rows(data / "personas", split, Persona)),
-            list(_rows(data / "facts", split, Fact)),
-            list(_rows(data / "sessions", split, Session)),
-            list(_rows(data / "questions", split, Question)),
-            [history for name in budgets for history in _rows(data / name, split, History)],
+            read_rows(table_files(data, "personas", split), Persona),
+            read_rows(table_files(data, "facts", split), Fact),
+            read_rows(table_files(data, "sessions", split), Session),
+            read_rows(table_files(data, "questions", split), Question),
+            [history for name in budgets for history in read_rows(table_files(data, name, split), History)],
         )
         for split in SPLITS
     }
@@ -170,13 +164,3 @@ def read_tables(root: Path, plan: Plan) -> Published:
             if not 0 <= question.gold_index < len(question.options):
                 raise InputError(f"{question.question_id}: gold_index is {question.gold_index}, of {len(question.options)} options")
     return Published(plan, splits)
-
-
-def _rows(folder: Path, split: Split, record: type[RecordT]) -> Iterator[RecordT]:
-    for path in sorted(folder.glob(f"{split}-*.parquet")):
-        try:
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(batch_size=1024):
-                    yield from from_table(pa.Table.from_batches([batch]), record)
-        except (OSError, pa.ArrowInvalid, ValidationError) as error:
-            raise InputError(f"{path} cannot be read as {folder.name}: {str(error).splitlines()[0]}") from error
