@@ -18,9 +18,10 @@ from schemas.question import Item, Option, OptionRole, Question
 from schemas.seed import SPLITS
 from schemas.session import SessionHead
 from store.parts import Produced, Receipt, ensure_part, read_part
+from validators.solver import about, certify
 
 STAGE = "ask"
-VERSION = 3
+VERSION = 4
 
 
 def ask_all(run: Run, upstream: Sequence[Receipt], shards: int, item_shards: int) -> Receipt:
@@ -88,6 +89,7 @@ def _question(run: Run, ask: Ask, number: int) -> Question:
             role = "no_assumption" if value is None else candidate.roles.get(value, "other_value")
         options.append(Option(text=option.text, value=option.value, role=role))
     heads, position = ask.where.heads, ask.position
+    evidence = tuple(sorted({head.session_id for head in candidate.needs}))
     before = heads[position - 1].started_at
     if position == len(heads):
         asked_at = max(before, life_of(run.seed, ask.person.name, run.config.expand.months).end) + timedelta(minutes=30 + number)
@@ -98,14 +100,16 @@ def _question(run: Run, ask: Ask, number: int) -> Question:
         question_id=question_id,
         item_id=candidate.item.item_id,
         persona_id=ask.person.name,
+        attribute=candidate.item.attribute,
         asked_at=asked_at.replace(second=0, microsecond=0),
         text=candidate.item.text,
         kind=candidate.kind,
         fact_ids=tuple(fact.fact_id for fact in candidate.facts),
-        evidence_session_ids=tuple(sorted({head.session_id for head in candidate.needs})),
+        evidence_session_ids=evidence,
         options=tuple(options),
         gold_index=next(index for index, option in enumerate(options) if option.role == "gold"),
         rubric=_rubric(candidate),
+        certificates=(certify(heads[:position], evidence, ask.person.facts, about(candidate.item.attribute), candidate.gold),),
     )
 
 

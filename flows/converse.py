@@ -19,14 +19,14 @@ from schemas.fact import Fact
 from schemas.ids import derive, rng
 from schemas.outcome import Reject
 from schemas.persona import Persona
-from schemas.session import SCENARIOS, Scenario, Session, SessionRole
+from schemas.session import SCENARIOS, Cue, Scenario, Session, SessionRole
 from store.parts import Produced, Receipt, ensure_part, read_part
 from text.tokenizer import TokenCounter
 from validators.implicit import check_implicit
 from validators.user_text import check_user_text, locate
 
 STAGE = "converse"
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class Plan:
     role: SessionRole
     at: datetime
     scenario: Scenario
-    strength: str
+    cue: Cue | None
     ordinal: int
-    """How many sessions of this strength the fact has before this one."""
+    """How many sessions with such a cue the fact has before this one."""
 
 
 def converse_shard(run: Run, index: int, upstream: Receipt) -> Receipt:
@@ -69,16 +69,16 @@ def plan_sessions(run: Run, expansion: Expansion) -> list[Plan]:
     for fact in expansion.facts:
         if fact.status == "trap":
             continue
-        before: Counter[str] = Counter()
-        for role, at, strength in _moments(run, fact, life):
+        before: Counter[Cue | None] = Counter()
+        for role, at, cue in _moments(run, fact, life):
             if not scenarios:
                 scenarios = rng(run.seed, name, "scenarios", len(plans)).sample(SCENARIOS, len(SCENARIOS))
-            plans.append(Plan(f"{name}/s{len(plans):03d}", fact, role, at, scenarios.pop(), strength, before[strength]))
-            before[strength] += 1
+            plans.append(Plan(f"{name}/s{len(plans):03d}", fact, role, at, scenarios.pop(), cue, before[cue]))
+            before[cue] += 1
     return plans
 
 
-def _moments(run: Run, fact: Fact, life: Life) -> list[tuple[SessionRole, datetime, str]]:
+def _moments(run: Run, fact: Fact, life: Life) -> list[tuple[SessionRole, datetime, Cue | None]]:
     """When a fact shows, and how clearly: always once clearly, and before or after that perhaps once more faintly."""
     chance = rng(run.seed, fact.fact_id, "moments")
     length = life.end - life.start
@@ -96,18 +96,18 @@ def _moments(run: Run, fact: Fact, life: Life) -> list[tuple[SessionRole, dateti
     clear = chance.randrange(count)
     times = sorted(first + (last - first) * chance.random() for _ in range(count))
     role: SessionRole = "update" if fact.supersedes else "evidence"
-    moments: list[tuple[SessionRole, datetime, str]] = [
-        (role, waking(at, chance.random()), "strong" if number == clear else "weak") for number, at in enumerate(times)
+    moments: list[tuple[SessionRole, datetime, Cue | None]] = [
+        (role, waking(at, chance.random()), "clear" if number == clear else "faint") for number, at in enumerate(times)
     ]
     if fact.forget_requested_at:
-        moments.append(("forget", fact.forget_requested_at, ""))
+        moments.append(("forget", fact.forget_requested_at, None))
     return moments
 
 
 async def _write(run: Run, persona: Persona, plan: Plan) -> Session | Reject:
     request = {
         "persona": persona, "fact": plan.fact, "topic": load_catalogue()[plan.fact.attribute].topic, "scenario": plan.scenario,
-        "strength": plan.strength, "ordinal": plan.ordinal,
+        "cue": plan.cue, "ordinal": plan.ordinal,
     }  # fmt: skip
     try:
         draft = await run.author.write(f"converse/{plan.role}", request, SessionDraft, derive(run.seed, plan.session_id), plan.session_id)
@@ -134,6 +134,7 @@ async def _write(run: Run, persona: Persona, plan: Plan) -> Session | Reject:
         owner="self",
         role=plan.role,
         noise_kind=None,
+        cue=plan.cue,
         fact_ids=(plan.fact.fact_id,),
         trap_fact_ids=(),
         messages=draft.messages,

@@ -27,6 +27,8 @@ class Fact(Record):
     """`negative` when the statement says that something is not so, is avoided or disliked."""
     repeatable: bool
     """False of a secret: a good answer relies on it at most, and never repeats it. Some sensitive facts are public, and are no secret."""
+    cues_needed: int
+    """How many of its sessions must have been read before it is known: 1 where one shows it clearly, more where all only hint at it."""
     mutable: bool
     valid_from: date
     valid_until: date | None

@@ -36,12 +36,27 @@ class Option(Record):
     role: OptionRole
 
 
+class Certificate(Record):
+    """Three readings of a question: of the history before it, of the same without the evidence, and without any one other session."""
+
+    by: str
+    """`solver`, which reads labels alone, or the model that judged."""
+    gold: bool
+    """The history leads to the gold answer."""
+    without_evidence: bool
+    """Without `evidence_session_ids` it leads to another belief. True where the question rests on none."""
+    without_others: bool
+    """Without any single other session it leads to the same belief."""
+
+
 class Question(Record):
     """An item asked of one user at one moment. It is never part of a history."""
 
     question_id: str
     item_id: str
     persona_id: str
+    attribute: str | None
+    """The attribute that its item is about; null where a foreign dataset does not say."""
     asked_at: datetime
     text: str
     kind: QuestionKind
@@ -53,3 +68,5 @@ class Question(Record):
     gold_index: int
     rubric: str
     """What an open answer must do to count as right."""
+    certificates: tuple[Certificate, ...]
+    """By the solver, then by a judge where one was asked."""

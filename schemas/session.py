@@ -14,6 +14,7 @@ SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 NoiseKind = Literal["hypothetical", "third_person", "fiction", "quoted", "near_miss", "assistant_only", "unrelated"]
 NOISE_KINDS: tuple[NoiseKind, ...] = get_args(NoiseKind)
 SessionRole = Literal["evidence", "update", "forget", "noise"]
+Cue = Literal["clear", "faint"]
 
 
 class Message(Record):
@@ -43,6 +44,8 @@ class Session(Record):
     """Whose facts show in it."""
     role: SessionRole
     noise_kind: NoiseKind | None
+    cue: Cue | None
+    """How a fact shows in it: alone enough to know it, or as a hint. Null where none does."""
     fact_ids: tuple[str, ...]
     """True facts that show in it (for `forget`: the fact to be forgotten)."""
     trap_fact_ids: tuple[str, ...]
@@ -72,8 +75,10 @@ class SessionHead(Record):
     session_id: str
     persona_id: str
     started_at: datetime
+    owner: Literal["self", "other", "nobody"]
     role: SessionRole
     noise_kind: NoiseKind | None
+    cue: Cue | None
     fact_ids: tuple[str, ...]
     trap_fact_ids: tuple[str, ...]
     tokens: int

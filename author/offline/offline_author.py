@@ -31,6 +31,7 @@ from schemas.errors import SubtextError
 from schemas.fact import Fact, FactKind
 from schemas.ids import rng
 from schemas.persona import Persona
+from schemas.session import Cue
 
 Draft = TypeVar("Draft", bound=BaseModel)
 _SURPLUS = 1.15
@@ -160,18 +161,18 @@ def _traps(variables: Mapping[str, Any], chance: Random) -> TrapsDraft:
     )
 
 
-def _cue(fact: Fact, persona: Persona, strength: str, ordinal: int) -> str:
+def _cue(fact: Fact, persona: Persona, how: Cue, ordinal: int) -> str:
     """A cue of the fact's value; a fact's sessions go through its cues in an order of its own, so that one recurs as late as can be."""
     value = bank_of(persona.split).labelled(fact.attribute, fact.value)
     order = rng(fact.fact_id, "cues")
     strong, weak = order.sample(value.strong, len(value.strong)), order.sample(value.weak, len(value.weak))
-    cues = strong if strength == "strong" else [*weak, *strong[1:]]
+    cues = strong if how == "clear" else weak
     return cues[ordinal % len(cues)]
 
 
 def _evidence(variables: Mapping[str, Any], chance: Random) -> SessionDraft:
     fact, persona = variables["fact"], variables["persona"]
-    cue = _cue(fact, persona, variables["strength"], variables["ordinal"])
+    cue = _cue(fact, persona, variables["cue"], variables["ordinal"])
     public = fact.kind == "sensitive" and fact.repeatable
     lead = chance.choice(bank_of(persona.split).moves.public_leads) if public else ""
     return Composer(persona, chance).passing_remark(variables["scenario"], cue, lead)
@@ -179,8 +180,8 @@ def _evidence(variables: Mapping[str, Any], chance: Random) -> SessionDraft:
 
 def _update(variables: Mapping[str, Any], chance: Random) -> SessionDraft:
     fact, persona = variables["fact"], variables["persona"]
-    cue = _cue(fact, persona, variables["strength"], variables["ordinal"])
-    told = fact.reason and variables["strength"] == "strong"
+    cue = _cue(fact, persona, variables["cue"], variables["ordinal"])
+    told = fact.reason and variables["cue"] == "clear"
     lead = chance.choice(bank_of(persona.split).moves.update_leads) if told else ""
     return Composer(persona, chance, reason=fact.reason or "").passing_remark(variables["scenario"], cue, lead)
 

@@ -36,6 +36,7 @@ _FACT = Fact(
     polarity="positive",
     mutable=True,
     repeatable=True,
+    cues_needed=1,
     valid_from=date(2025, 3, 1),
     valid_until=None,
     supersedes=None,
@@ -98,7 +99,7 @@ def variables(name: str, persona: Persona = PERSONA, fact: Fact | None = None) -
         "judge/solve": {"sessions": (MESSAGES, MESSAGES), **item},
     }  # fmt: skip
     if stage == "converse":
-        return {**session, "scenario": "chat_message", "strength": "" if kind == "forget" else "strong"}
+        return {**session, "scenario": "chat_message", "cue": None if kind == "forget" else "clear"}
     if name == "distract/unrelated":
         return {**session, "fact": None, "topic": "", "area": "code", "scenario": "coding_help"}
     if stage == "distract":

@@ -26,7 +26,7 @@ WITH_PERSONA = [name for name in prompt_names() if "persona" in variables(name)]
 SESSIONS = [name for name in prompt_names() if name.startswith(("converse/", "distract/"))]
 UNUSED = {
     "expand/facts": {"reserve"},
-    "converse/forget": {"strength"},
+    "converse/forget": {"cue"},
     "distract/fiction": {"area", "scenario"},
     "distract/near_miss": {"area", "fact"},
     "distract/unrelated": {"fact", "topic"},
@@ -54,7 +54,7 @@ def test_a_prompt_reads_as_it_did(name: str) -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_evidence_reads_as_it_did_in_every_scenario(scenario: str) -> None:
-    asked = {**variables("converse/evidence"), "scenario": scenario, "strength": "weak", "ordinal": 0}
+    asked = {**variables("converse/evidence"), "scenario": scenario, "cue": "faint", "ordinal": 0}
     golden(f"converse/evidence/{scenario}", render("converse/evidence", asked).user)
 
 

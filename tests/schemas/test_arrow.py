@@ -122,7 +122,7 @@ def a_fact(**fields: object) -> Fact:
     known: dict[str, object] = {
         "fact_id": "p1/f01", "persona_id": "p1", "attribute": "tea", "value": "green", "statement": "drinks green tea", "owner": "self",
         "status": "true", "kind": "neutral", "domain": "food", "polarity": "positive", "mutable": True, "repeatable": True,
-        "valid_from": date(2026, 1, 1),
+        "cues_needed": 1, "valid_from": date(2026, 1, 1),
         "valid_until": None, "supersedes": None, "reason": None, "forget_requested_at": None, "bank_id": None,
     }  # fmt: skip
     return Fact.model_validate(known | fields)

@@ -5,13 +5,13 @@ from typing import Any
 
 from schemas.fact import Fact
 from schemas.session import Session
-from validators.solver import Belief, about, among, believe, certified
+from validators.solver import Belief, about, among, believe, certify
 
 
 def fact(name: str, value: str, **more: Any) -> Fact:
     fields: dict[str, Any] = {
         "fact_id": name, "persona_id": "p", "attribute": "drink", "value": value, "statement": value, "owner": "self", "status": "true",
-        "kind": "neutral", "domain": "d", "polarity": "positive", "mutable": True, "repeatable": True,
+        "kind": "neutral", "domain": "d", "polarity": "positive", "mutable": True, "repeatable": True, "cues_needed": 1,
         "valid_from": date(2025, 1, 1), "valid_until": None,
         "supersedes": None, "reason": None, "forget_requested_at": None, "bank_id": None, **more,
     }  # fmt: skip
@@ -26,14 +26,16 @@ FACTS = {
         fact("trap", "cocoa", status="trap", owner="Ann"),
         fact("secret", "vodka", kind="sensitive", repeatable=False),
         fact("pet", "a cat", attribute="pet"),
+        fact("hinted", "juice", cues_needed=2),
     )
 }
 
 
-def session(day: int, role: str, *facts: str, traps: tuple[str, ...] = ()) -> Session:
+def session(day: int, role: str, *facts: str, traps: tuple[str, ...] = (), cue: str = "clear") -> Session:
     return Session(
         session_id=f"s{day}", persona_id="p", started_at=datetime(2025, 1, 1, tzinfo=UTC) + timedelta(days=day), scenario="planning",
-        owner="self" if facts else "other", role=role, noise_kind=None if facts else "third_person", fact_ids=facts,
+        owner="self" if facts else "other", role=role, noise_kind=None if facts else "third_person",
+        cue=cue if facts else None, fact_ids=facts,
         trap_fact_ids=traps, messages=(), evidence=(), tokens=1,
     )  # fmt: skip
 
@@ -72,12 +74,33 @@ def test_an_item_without_an_attribute_is_about_its_values() -> None:
     assert believe([session(1, "evidence", "pet")], FACTS, among({"a cat", "a dog"})) == Belief("a cat", "told")
 
 
+def test_a_hint_is_not_yet_a_fact() -> None:
+    first, second = session(1, "evidence", "hinted", cue="faint"), session(4, "evidence", "hinted", cue="faint")
+    assert belief(first) == Belief(None, "too_little")
+    assert belief(first, second) == Belief("juice", "told")
+    assert belief(session(0, "evidence", "tea"), first) == Belief("green tea", "told")
+    assert belief(session(1, "evidence", "tea", cue="faint")) == Belief(None, "too_little")  # however many, of what shows clearly once
+    assert belief(session(1, "evidence", "tea", cue="faint"), session(2, "evidence", "tea", cue="faint")).reason == "too_little"
+
+
+def certified(sessions: list[Session], evidence: set[str]) -> tuple[bool, bool]:
+    """Whether all hangs on the evidence, and on nothing else."""
+    found = certify(sessions, evidence, FACTS, DRINK, belief(*sessions).value)
+    assert found.by == "solver"
+    assert found.gold
+    assert not certify(sessions, evidence, FACTS, DRINK, "another").gold
+    return found.without_evidence, found.without_others
+
+
 def test_a_certificate_holds_where_all_hangs_on_the_evidence_and_on_nothing_else() -> None:
     first, second, other = session(1, "evidence", "tea"), session(2, "evidence", "tea"), session(3, "evidence", "pet")
-    assert certified([first, second, other], {"s1", "s2"}, FACTS, DRINK)
-    assert not certified([first, second, other], {"s1"}, FACTS, DRINK)  # without it the belief stays
-    assert not certified([first, other], {"s3"}, FACTS, DRINK)  # it is no evidence
-    assert not certified([first], (), FACTS, DRINK)  # something else carries it
-    assert certified([other], (), FACTS, DRINK)
-    assert certified([first, session(4, "forget", "tea")], {"s1", "s4"}, FACTS, DRINK)
-    assert not certified([first, session(4, "forget", "tea")], {"s1"}, FACTS, DRINK)  # the request is needed too
+    assert certified([first, second, other], {"s1", "s2"}) == (True, True)
+    assert certified([first, second, other], {"s1"}) == (False, True)  # without it the belief stays
+    assert certified([first, other], {"s3"}) == (False, False)  # it is no evidence, and something else carries it
+    assert certified([first], set()) == (True, False)
+    assert certified([other], set()) == (True, True)
+    assert certified([first, session(4, "forget", "tea")], {"s1", "s4"}) == (True, True)
+    assert certified([first, session(4, "forget", "tea")], {"s1"}) == (False, False)  # the request is needed too
+    hints = [session(1, "evidence", "hinted", cue="faint"), session(4, "evidence", "hinted", cue="faint")]
+    assert certified(hints, {"s1", "s4"}) == (True, True)
+    assert certified(hints, {"s1"}) == (True, False)  # the other hint is needed too

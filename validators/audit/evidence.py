@@ -9,7 +9,7 @@ from validators.audit.estimates import by_user, ratio
 from validators.audit.statistics import Figure, Limit, Units, all_of, sample
 from validators.audit.tables import Placed, Published
 from validators.implicit import check_implicit
-from validators.solver import Topic, about, among, bearing, believe, certified
+from validators.solver import Topic, about, among, certify
 
 OUTRIGHT = 0.01
 
@@ -40,19 +40,20 @@ def _solved(published: Published) -> tuple[list[bool], list[bool]]:
         if history.history_id not in told:
             found = (published.session.get(name) for name in history.session_ids)
             told[history.history_id] = [session for session in found if session and (session.fact_ids or session.trap_fact_ids)]
-        topic = topic_of(published, question)
-        before = bearing((one for one in told[history.history_id] if one.started_at < question.asked_at), published.facts, topic)
-        gold = question.options[question.gold_index].value
-        agreeing.append(believe(before, published.facts, topic).value == (None if gold is None else normalise(gold)))
-        holding.append(certified(before, question.evidence_session_ids, published.facts, topic))
+        topic = topic_of(question)
+        before = [one for one in told[history.history_id] if one.started_at < question.asked_at]
+        value = question.options[question.gold_index].value
+        gold = None if value is None else normalise(value)
+        reading = certify(before, question.evidence_session_ids, published.facts, topic, gold)
+        agreeing.append(reading.gold and all(one.gold for one in question.certificates if one.by == reading.by))
+        holding.append(reading.without_evidence and reading.without_others)
     return agreeing, holding
 
 
-def topic_of(published: Published, question: Question) -> Topic:
-    """Facts of the item's attribute or, where the tables do not show it, facts with a value that the item offers."""
-    attribute = published.attributes.get(question.item_id)
-    if attribute is not None:
-        return about(attribute)
+def topic_of(question: Question) -> Topic:
+    """Facts of the question's attribute or, where a foreign dataset names none, facts with a value that the item offers."""
+    if question.attribute is not None:
+        return about(question.attribute)
     return among({normalise(option.value) for option in question.options if option.value is not None})
 
 

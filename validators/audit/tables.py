@@ -4,7 +4,6 @@ Whoever has downloaded a dataset can therefore audit it. All tables are held in 
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,6 @@ from schemas.config import AskConfig, DedupConfig, DistractConfig
 from schemas.errors import InputError
 from schemas.fact import Fact
 from schemas.history import History, Placement
-from schemas.ids import normalise
 from schemas.persona import Persona
 from schemas.question import Question
 from schemas.seed import SPLITS, Split
@@ -104,29 +102,6 @@ class Published:
             for placement in history.questions
             if placement.question_id in questions
         ]
-
-    @cached_property
-    def attributes(self) -> Mapping[str, str]:
-        """The attribute of each item, by its id, where the tables show it.
-
-        Questions name no attribute: it is that of the facts that some question on the item rests on, or else the one attribute of
-        which facts of the dataset have all the values that the item offers.
-        """
-        found: dict[str, str] = {}
-        for question in self.questions:
-            for fact_id in question.fact_ids:
-                if fact_id in self.facts:
-                    found.setdefault(question.item_id, self.facts[fact_id].attribute)
-        values: dict[str, set[str]] = defaultdict(set)
-        for fact in self.facts.values():
-            values[fact.attribute].add(normalise(fact.value))
-        for question in self.questions:
-            if question.item_id not in found:
-                offered = {normalise(option.value) for option in question.options if option.value is not None}
-                holders = [attribute for attribute, known in values.items() if offered and offered <= known]
-                if len(holders) == 1:
-                    found[question.item_id] = holders[0]
-        return found
 
 
 def read_published(root: Path) -> Published:

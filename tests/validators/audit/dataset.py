@@ -116,9 +116,11 @@ class Maker:
         order = self.chance.sample(range(4), 4)
         tables.questions.append(
             Question(
-                question_id=f"{name}/q{index:03d}", item_id=f"i{split}{index}", persona_id=name, text=text, kind=kind,
+                question_id=f"{name}/q{index:03d}", item_id=f"i{split}{index}", persona_id=name, attribute=f"attribute{index}", text=text,
+                kind=kind,
                 asked_at=START + timedelta(days=position - 1, hours=1), fact_ids=fact_ids,
                 evidence_session_ids=tuple(told[place].session_id for place in needs), gold_index=order.index(gold), rubric="",
+                certificates=(),
                 options=tuple(
                     Option(text=options[place][0], value=options[place][1], role="gold" if place == gold else "other_value")
                     for place in order
@@ -136,7 +138,8 @@ class Maker:
         return Session(
             session_id=f"{name}/s{place:03d}", persona_id=name, started_at=START + timedelta(days=place),
             scenario=self.chance.choice(SCENARIOS), owner="self" if shows else "other" if trap else "nobody", role=role,
-            noise_kind=None if shows else "third_person" if trap else "unrelated", fact_ids=(fact_id,) if fact_id and shows else (),
+            noise_kind=None if shows else "third_person" if trap else "unrelated", cue="clear" if role == "evidence" else None,
+            fact_ids=(fact_id,) if fact_id and shows else (),
             trap_fact_ids=(fact_id,) if fact_id and trap else (),
             messages=(Message(role="user", content=f"{said} {cue}"), Message(role="assistant", content=self.text(6, 9))),
             evidence=(Evidence(message=0, start=len(said) + 1, end=len(f"{said} {cue}"), fact_id=fact_id),) if fact_id and shows else (),
@@ -149,7 +152,7 @@ class Maker:
         return Fact(
             fact_id=fact_id, persona_id=name, attribute=attribute, value=value, statement=value, owner="Ann" if trap else "self",
             status="trap" if trap else "true", kind="neutral", domain="d", polarity="positive", mutable=True, repeatable=True,
-            valid_from=date(2024, 1, 1),
+            cues_needed=1, valid_from=date(2024, 1, 1),
             valid_until=None, supersedes=None, reason=None, forget_requested_at=None, bank_id=None,
         )  # fmt: skip
 

@@ -14,7 +14,6 @@ def test_a_stored_dataset_reads_back(tmp_path: Path) -> None:
     found = read_published(store(clean(), tmp_path))
     assert found == clean()
     assert len(found.placed) == len(found.questions)
-    assert found.attributes["itest0"] == "attribute0"
 
 
 def test_what_is_no_finished_dataset_is_refused(tmp_path: Path) -> None:
