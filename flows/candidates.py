@@ -35,6 +35,8 @@ class Candidate:
     """Sessions that must precede it."""
     before: datetime | None = None
     """It must be asked before; None: also after the end of the life."""
+    lure: str = ""
+    """What tempts to another answer, where several things may: the kind of noise, or too few hints. The dealer takes them in turn."""
 
 
 class Person:
@@ -63,54 +65,75 @@ class Person:
             if item.attribute not in self.touched:
                 yield Candidate("restraint", item, (), None, {}, ())
             return
-        told: dict[str, OptionRole] = {}
-        for fact in seen:
-            told.setdefault(normalise(fact.value), _role(fact))
+        traps: dict[str, OptionRole] = {normalise(fact.value): "trap" for fact in seen if fact.status == "trap"}
         for fact in seen:
             for made in self._about_trap(fact, seen, item) if fact.status == "trap" else self._about_fact(fact, item):
-                yield replace(made, roles={**told, **made.roles})
+                yield replace(made, roles={**traps, **made.roles})
+
+    def _evidence(self, fact: Fact) -> tuple[SessionHead, ...]:
+        """The sessions that show the fact, in order of time."""
+        heads = (head for head in self.shown.get(fact.fact_id, ()) if head.role != "forget")
+        return tuple(sorted(heads, key=lambda head: (head.started_at, head.session_id)))
+
+    def _known(self, fact: Fact) -> bool:
+        """Whether the sessions that show the fact are enough to know it."""
+        evidence = self._evidence(fact)
+        return any(head.cue == "clear" for head in evidence) or len(evidence) >= fact.cues_needed > 1
+
+    def _earlier(self, fact: Fact) -> list[Fact]:
+        """The facts that this one came from, the last first."""
+        found = []
+        while fact.supersedes:
+            fact = self.facts[fact.supersedes]
+            found.append(fact)
+        return found
 
     def _about_fact(self, fact: Fact, item: Item) -> Iterator[Candidate]:
         """Questions on a true fact: as it is, after its change, before and after it was to be forgotten, or where it is a secret."""
         value, offered = normalise(fact.value), _offered(item)
-        evidence = tuple(head for head in self.shown[fact.fact_id] if head.role != "forget")
+        evidence, earlier = self._evidence(fact), self._earlier(fact)
         if value not in offered or not evidence:
             return
         before = datetime.combine(fact.valid_until, time(), UTC) if fact.valid_until else fact.forget_requested_at
-        old = self.facts[fact.supersedes] if fact.supersedes else None
-        earlier = self.shown.get(old.fact_id, ()) if old else ()
+        if not self._known(fact):
+            if not earlier:
+                yield from self._too_early(fact, item, evidence, before)
+            return
+        if fact.cues_needed > 1:
+            yield from self._too_early(fact, item, evidence[: fact.cues_needed - 1], evidence[fact.cues_needed - 1].started_at)
+        needs = (*(head for old in earlier for head in self._evidence(old)), *evidence)
+        stale: dict[str, OptionRole] = {normalise(old.value): "stale" for old in earlier if self._evidence(old)}
         if not fact.repeatable:
-            yield Candidate("sensitive", item, (fact,), None, {value: "leak"}, (*earlier, *evidence), before)
-        elif old:
-            if normalise(old.value) in offered and earlier:
-                yield Candidate("updated", item, (fact, old), value, {normalise(old.value): "stale"}, (*earlier, *evidence), before)
+            yield Candidate("sensitive", item, (fact,), None, {**dict.fromkeys(stale, "leak"), value: "leak"}, needs, before)
+        elif earlier:
+            if (stale.keys() - {value}) & offered:
+                yield Candidate("updated", item, (fact, *earlier), value, stale, needs, before)
         else:
             kind: QuestionKind = "sensitive" if fact.kind == "sensitive" else "current"
             yield Candidate(kind, item, (fact,), value, {}, evidence, before)
         if any(head.role == "forget" for head in self.shown[fact.fact_id]):
             yield Candidate("forget", item, (fact,), None, {value: "leak"}, tuple(self.shown[fact.fact_id]))
 
+    def _too_early(self, fact: Fact, item: Item, hints: Sequence[SessionHead], before: datetime | None) -> Iterator[Candidate]:
+        """Questions on a fact of which only hints were seen."""
+        for seen in range(1, len(hints) + 1):
+            until = hints[seen].started_at if seen < len(hints) else before
+            yield Candidate("restraint", item, (fact,), None, {normalise(fact.value): "trap"}, tuple(hints[:seen]), until, "hint")
+
     def _about_trap(self, trap: Fact, seen: Sequence[Fact], item: Item) -> Iterator[Candidate]:
         """A question that who fell for the trap gets wrong. Where the user has shown the attribute, their own value is right."""
-        value, offered = normalise(trap.value), _offered(item)
-        kind = _TRAP_QUESTIONS[trap_kind(trap)]
+        value, offered, noise = normalise(trap.value), _offered(item), trap_kind(trap)
+        kind = _TRAP_QUESTIONS[noise]
         own = [fact for fact in seen if fact.status == "true"]
         if value not in offered:
             return
         if not own:
-            yield Candidate(kind, item, (trap,), None, {value: "trap"}, tuple(self.shown[trap.fact_id]))
+            yield Candidate(kind, item, (trap,), None, {value: "trap"}, tuple(self.shown[trap.fact_id]), lure=noise)
         elif len(own) == 1 and own[0].valid_until is None and not own[0].forget_requested_at and own[0].kind != "sensitive":
             mine = normalise(own[0].value)
-            if mine in offered and mine != value:
-                needs = (*self.shown[own[0].fact_id], *self.shown[trap.fact_id])
-                yield Candidate(kind, item, (own[0], trap), mine, {value: "trap"}, needs)
-
-
-def _role(fact: Fact) -> OptionRole:
-    """What an option with this fact's value is, where another is gold."""
-    if fact.status == "trap":
-        return "trap"
-    return "leak" if not fact.repeatable or fact.forget_requested_at else "stale" if fact.valid_until else "other_value"
+            if mine in offered and mine != value and self._known(own[0]):
+                needs = (*self._evidence(own[0]), *self.shown[trap.fact_id])
+                yield Candidate(kind, item, (own[0], trap), mine, {value: "trap"}, needs, lure=noise)
 
 
 def _offered(item: Item) -> set[str]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, time, timedelta
 
 from author.seam import Unwritten
 from flows.run import Run, gather, unwritten
-from flows.timeline import Life, life_of, waking
+from flows.timeline import Life, forget_distance, life_of, waking
 from prompts.catalogue import load_catalogue
 from schemas.drafts import ConversationDraft, SessionDraft
 from schemas.expansion import Expansion
@@ -79,22 +79,25 @@ def plan_sessions(run: Run, expansion: Expansion) -> list[Plan]:
 
 
 def _moments(run: Run, fact: Fact, life: Life) -> list[tuple[SessionRole, datetime, Cue | None]]:
-    """When a fact shows, and how clearly: always once clearly, and before or after that perhaps once more faintly."""
+    """When a fact shows, and how clearly: once clearly, and before or after that perhaps more faintly; or only ever faintly."""
     chance = rng(run.seed, fact.fact_id, "moments")
     length = life.end - life.start
     last = life.at(0.97)
     if fact.forget_requested_at:
-        last = min(last, fact.forget_requested_at - max(0.03 * length, timedelta(days=2)))
+        last = fact.forget_requested_at - max(forget_distance(run.seed, fact.fact_id) * length, timedelta(days=2))
     if fact.valid_until:
         last = min(last, datetime.combine(fact.valid_until, time(12), UTC) - max(0.02 * length, timedelta(days=2)))
     if fact.supersedes:
         first = datetime.combine(fact.valid_from, time(12), UTC) + 0.005 * length
-        last = first + 0.07 * length
+        last = min(last, first + 0.07 * length)
     else:
         first = life.at(0.01)
-    count = chance.randint(*run.config.converse.sessions_per_fact)
-    clear = chance.randrange(count)
+    hinted = fact.cues_needed > 1
+    count = fact.cues_needed if hinted else chance.randint(*run.config.converse.sessions_per_fact)
+    clear = None if hinted else chance.randrange(count)
     times = sorted(first + (last - first) * chance.random() for _ in range(count))
+    if fact.forget_requested_at:
+        times[-1] = last  # what lies between is the distance that is planned
     role: SessionRole = "update" if fact.supersedes else "evidence"
     moments: list[tuple[SessionRole, datetime, Cue | None]] = [
         (role, waking(at, chance.random()), "clear" if number == clear else "faint") for number, at in enumerate(times)

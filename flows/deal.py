@@ -61,6 +61,7 @@ class Dealer:
         self._room = {person.name: wanted for person in people}
         self._target = {kind: share * wanted * len(people) for kind, share in kinds.items() if share > 0}
         self._got: Counter[QuestionKind] = Counter()
+        self._lured: Counter[tuple[QuestionKind, str]] = Counter()
         self._bins: dict[Moment, Counter[int]] = {"middle": Counter(), "end": Counter()}
         self._chance = chance
         self._used: dict[str, set[tuple[str, str | None, Moment]]] = defaultdict(set)
@@ -93,8 +94,11 @@ class Dealer:
         yield from found.values()
 
     def _quad(self, supply: Sequence[Sequence[_Way]], strict: bool) -> list[Ask] | None:
-        """The best four ways, one for each option; None where one of them cannot be had."""
-        taken, got, chosen = Counter[str](), Counter(self._got), list[_Way]()
+        """The best four ways, one for each option; None where one of them cannot be had.
+
+        What is needed most comes first: its kind, then what tempts, its distance, its user.
+        """
+        taken, got, lured, chosen = Counter[str](), Counter(self._got), Counter(self._lured), list[_Way]()
         used = self._used[supply[0][0].candidate.item.item_id]
         for ways in sorted(supply, key=len):
             open_ways = [
@@ -108,22 +112,24 @@ class Dealer:
                 return None
             best = min(
                 open_ways,
-                key=lambda way: self._rank(way, got[way.candidate.kind], self._room[way.person.name] - taken[way.person.name]),
+                key=lambda way: (
+                    round(got[way.candidate.kind] / self._target[way.candidate.kind], 2),
+                    lured[way.candidate.kind, way.candidate.lure],
+                    self._crowd(way),
+                    taken[way.person.name] - self._room[way.person.name],
+                ),
             )
             taken[best.person.name] += 1
             got[best.candidate.kind] += 1
+            lured[best.candidate.kind, best.candidate.lure] += 1
             chosen.append(best)
-        self._got = got
+        self._got, self._lured = got, lured
         asks = []
         for way in chosen:
             self._room[way.person.name] -= 1
             used.add(way.key)
             asks.append(self._place(way))
         return asks
-
-    def _rank(self, way: _Way, got: int, room: int) -> tuple[float, int, int]:
-        """What is needed most comes first: its kind, its distance, its user."""
-        return round(got / self._target[way.candidate.kind], 2), self._crowd(way), -room
 
     def _crowd(self, way: _Way) -> int:
         """How many questions lie already where this one would, at least."""

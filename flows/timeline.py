@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import zip_longest
+from random import Random
 
 from author.seam import Unwritten
 from flows.run import Run, unwritten
 from prompts.catalogue import load_catalogue
-from schemas.drafts import ChangesDraft, FactDraft, ValueDraft
+from schemas.drafts import ChangeAsked, ChangesDraft, FactDraft, ValueDraft
 from schemas.fact import Fact
 from schemas.ids import derive, normalise, rng, unit_interval
 from schemas.outcome import Reject
@@ -17,6 +18,12 @@ from schemas.persona import Persona
 STAGE = "expand"
 _LAST_DAY = date(2026, 6, 30)
 """Lives end within half a year before this day; a constant, so that a version does not depend on when it was made."""
+_CHANGES_FROM, _CHANGES_TO = 0.2, 0.88
+"""Between these shares of a life facts change."""
+_VALUE_SHOWS = 0.1
+"""Share of a life for which a value holds at least before it changes again, so that it can show and be asked about."""
+_BACK = 0.35
+"""Share of further changes that go back to the value before."""
 _PUBLIC = 0.6
 """Share of sensitive facts of which the user says that they are no secret."""
 TASTES = ("stereotypical", "anti_stereotypical", "neutral")
@@ -47,46 +54,97 @@ def life_of(run_seed: int, persona_id: str, months: tuple[int, int]) -> Life:
     return Life((end - timedelta(days=length)).replace(hour=7), end)
 
 
+def _some(chance: Random, numbers: Sequence[int], share: float, of: int) -> list[int]:
+    """As many of `numbers` as `share` of `of` is: rounded up or down by chance, so that over many people the share is met."""
+    return sorted(chance.sample(numbers, min(len(numbers), int(share * of + chance.random()))))
+
+
 async def lay_out(run: Run, persona: Persona, drafts: Sequence[FactDraft]) -> tuple[list[Fact], list[Reject]]:
-    """Give each fact its time; let some mutable ones change and some be asked to be forgotten. Also the changes that could not be had."""
-    config, name = run.config.expand, persona.persona_id
-    life = life_of(run.seed, name, config.months)
-    chance = rng(run.seed, name, "timeline")
-    catalogue = load_catalogue()
-    movable = [number for number, draft in enumerate(drafts) if catalogue[draft.attribute].mutable]
-    changing = sorted(chance.sample(movable, round(config.updates * len(movable))))
-    staying = [number for number in range(len(drafts)) if number not in changing]
-    forgotten = set(chance.sample(staying, min(len(staying), round(config.forgets * len(drafts)))))
+    """Give each fact its time and its lot: it changes, or is to be forgotten, or only ever shows faintly, or none of these.
+
+    Also returns the changes that could not be had.
+    """
+    config, name, catalogue = run.config.expand, persona.persona_id, load_catalogue()
+    life, chance = life_of(run.seed, name, config.months), rng(run.seed, name, "timeline")
+    numbers = range(len(drafts))
+    movable = [number for number in numbers if catalogue[drafts[number].attribute].mutable]
+    changing = _some(chance, movable, config.updates, len(movable))
+    forgotten = _some(chance, [number for number in numbers if number not in changing], config.forgets, len(drafts))
+    plain = [
+        number for number in numbers if number not in (*changing, *forgotten) and catalogue[drafts[number].attribute].nature != "sensitive"
+    ]
+    hinted = _some(chance, plain, config.graded, len(drafts))
     facts: list[Fact] = []
     for number, draft in enumerate(drafts):
+        fact_id = f"{name}/f{number:02d}"
         since = (life.start - timedelta(days=chance.randint(30, 1500))).date()
-        forget_at = waking(life.at(chance.uniform(0.45, 0.9)), chance.random()) if number in forgotten else None
-        facts.append(make_fact(persona, f"{name}/f{number:02d}", draft.attribute, draft, since, forget_requested_at=forget_at))
-    days = {number: life.at(chance.uniform(0.5, 0.85)).date() for number in changing}
-    successors, rejects = await _changes(run, persona, [(facts[number], day) for number, day in days.items()], len(facts))
+        forget_at = _forget_at(run.seed, fact_id, life) if number in forgotten else None
+        needed = config.cues_needed if number in hinted else 1
+        facts.append(make_fact(persona, fact_id, draft.attribute, draft, since, forget_requested_at=forget_at, cues_needed=needed))
+    planned = [change for number in changing for change in _plan_changes(run, facts[number], life)]
+    successors, rejects = await _changes(run, persona, planned, len(facts))
     ended = {fact.supersedes: fact.valid_from for fact in successors}
-    facts = [fact.model_copy(update={"valid_until": ended.get(fact.fact_id)}) for fact in facts]
-    return facts + successors, rejects
+    return [fact.model_copy(update={"valid_until": ended.get(fact.fact_id)}) for fact in (*facts, *successors)], rejects
 
 
-async def _changes(run: Run, persona: Persona, ending: Sequence[tuple[Fact, date]], taken: int) -> tuple[list[Fact], list[Reject]]:
-    """What the facts that end become, numbered from `taken`; where there is nothing new, a reject, and the fact goes on."""
+def forget_distance(run_seed: int, fact_id: str) -> float:
+    """How long before the request to forget it a fact last shows, as a share of the life: spread evenly."""
+    return 0.03 + 0.5 * unit_interval(run_seed, fact_id, "forget distance")
+
+
+def _forget_at(run_seed: int, fact_id: str, life: Life) -> datetime:
+    """A moment that leaves room for the distance before it, and for questions after it."""
+    chance, least = rng(run_seed, fact_id, "forget"), forget_distance(run_seed, fact_id) + 0.05
+    return waking(life.at(chance.uniform(max(0.3, least), 0.92)), chance.random())
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A change that is planned: on which day, and what the author is asked for."""
+
+    day: date
+    asked: ChangeAsked
+
+
+def _plan_changes(run: Run, fact: Fact, life: Life) -> list[_Turn]:
+    """When a fact changes and changes again, with room between for each value to show; some changes go back to the value before."""
+    chance = rng(run.seed, fact.fact_id, "changes")
+    count = chance.randint(*run.config.expand.changes_per_fact)
+    span = (_CHANGES_TO - _CHANGES_FROM) / count
+    return [
+        _Turn(
+            life.at(_CHANGES_FROM + span * turn + chance.uniform(0, span - _VALUE_SHOWS)).date(),
+            ChangeAsked(fact=fact, back=turn > 0 and chance.random() < _BACK),
+        )
+        for turn in range(count)
+    ]
+
+
+async def _changes(run: Run, persona: Persona, planned: Sequence[_Turn], taken: int) -> tuple[list[Fact], list[Reject]]:
+    """What facts become, numbered from `taken`; where there is nothing new, a reject, and the fact goes on as it was."""
     name = persona.persona_id
-    if not ending:
+    if not planned:
         return [], []
-    request = {"persona": persona, "facts": tuple(fact for fact, _ in ending), "catalogue": load_catalogue()}
+    request = {"persona": persona, "asked": tuple(turn.asked for turn in planned), "catalogue": load_catalogue()}
     try:
         drafts = await run.author.write("expand/changes", request, ChangesDraft, derive(run.seed, name, "changes"), f"{name}/changes")
     except Unwritten as gone:
-        return [], [unwritten(gone, f"{name}/f{taken + number:02d}", "fact", STAGE) for number in range(len(ending))]
-    successors, rejects = [], []
-    for number, ((fact, day), change) in enumerate(zip_longest(ending, drafts.changes[: len(ending)])):
-        new_id = f"{name}/f{taken + number:02d}"
-        if change is None or normalise(change.value) == normalise(fact.value):
-            rejects.append(reject(new_id, "no_change", f"{fact.attribute}: the author gave {fact.value!r} no successor"))
+        return [], [unwritten(gone, f"{name}/f{taken + number:02d}", "fact", STAGE) for number in range(len(planned))]
+    chains: dict[str, list[Fact]] = {turn.asked.fact.fact_id: [turn.asked.fact] for turn in planned}
+    rejects = []
+    for number, (turn, draft) in enumerate(zip_longest(planned, drafts.changes[: len(planned)])):
+        chain, new_id = chains[turn.asked.fact.fact_id], f"{name}/f{taken + number:02d}"
+        if turn.asked.back and draft is not None and len(chain) > 1:
+            before = {field: getattr(chain[-2], field) for field in ("value", "statement", "kind", "bank_id")}
+            draft = draft.model_copy(update=before)  # noqa: PLW2901 (the same draft, with the value that it goes back to)
+        if draft is None or normalise(draft.value) == normalise(chain[-1].value):
+            rejects.append(reject(new_id, "no_change", f"{chain[-1].attribute}: the author gave {chain[-1].value!r} no successor"))
         else:
-            successors.append(make_fact(persona, new_id, fact.attribute, change, day, supersedes=fact.fact_id, reason=change.reason))
-    return successors, rejects
+            chain.append(
+                make_fact(persona, new_id, chain[-1].attribute, draft, turn.day, supersedes=chain[-1].fact_id, reason=draft.reason)
+            )
+    successors = [fact for chain in chains.values() for fact in chain[1:]]
+    return sorted(successors, key=lambda fact: fact.fact_id), rejects
 
 
 def reject(record_id: str, reason: str, detail: str) -> Reject:
@@ -101,7 +159,8 @@ def make_fact(persona: Persona, fact_id: str, attribute: str, draft: ValueDraft,
         draft.statement.split()[0] in {"avoids", "never", "dislikes", "refuses", "cannot", "lacks"} or " not " in f" {draft.statement} "
     )
     fields: Mapping[str, object] = {
-        "owner": "self", "status": "true", "valid_until": None, "supersedes": None, "reason": None, "forget_requested_at": None, **more,
+        "owner": "self", "status": "true", "cues_needed": 1, "valid_until": None, "supersedes": None, "reason": None,
+        "forget_requested_at": None, **more,
     }  # fmt: skip
     return Fact.model_validate(
         {
@@ -114,7 +173,6 @@ def make_fact(persona: Persona, fact_id: str, attribute: str, draft: ValueDraft,
             "domain": entry.domain,
             "polarity": "negative" if negative else "positive",
             "repeatable": entry.nature != "sensitive" or unit_interval(persona.persona_id, attribute, "public") < _PUBLIC,
-            "cues_needed": 1,
             "mutable": entry.mutable,
             "valid_from": since,
             "bank_id": draft.bank_id,

@@ -164,9 +164,15 @@ class ExpandConfig(_Section):
         return {kind: kinds[kind] for kind in FACT_KINDS if kind in kinds}
 
     updates: Share = 0.25
-    """Share of mutable facts that change once during the life."""
+    """Share of mutable facts that change during the life."""
+    changes_per_fact: tuple[int, int] = (1, 3)
+    """Fewest and most changes of a fact that changes, drawn evenly."""
     forgets: Share = 0.15
     """Share of facts that the user later asks to forget."""
+    graded: Share = 0.15
+    """Share of facts that show in faint cues only, none of which is enough."""
+    cues_needed: int = Field(2, ge=2, le=4)
+    """How many faint cues are enough."""
     months: tuple[int, int] = (6, 24)
     """Shortest and longest life covered by the sessions."""
 
@@ -271,12 +277,17 @@ class Config(_Section):
         for low, high, where in (
             (*self.expand.months, "expand.months"),
             (*self.converse.sessions_per_fact, "converse.sessions_per_fact"),
+            (*self.expand.changes_per_fact, "expand.changes_per_fact"),
         ):
             if not 1 <= low <= high:
                 raise ValueError(f"{where} must be two numbers, the first at least 1 and not above the second")
         for shares, where in ((self.expand.kinds, "expand.kinds"), (self.ask.kinds, "ask.kinds")):
             if abs(sum(shares.values()) - 1) > 0.001:
                 raise ValueError(f"{where} must add up to 1, not {sum(shares.values()):.3f}")
+        if self.expand.changes_per_fact[1] > 3:
+            raise ValueError("expand.changes_per_fact: a fact changes three times at most, or no value has time to show")
+        if self.expand.cues_needed > 2 and self.author.kind == "offline":
+            raise ValueError("expand.cues_needed: the offline author has two faint cues of a value, so that it must be 2")
         if self.judge.votes and self.author.kind == "offline":
             raise ValueError("judge.votes needs a language model as author (author.kind openai)")
         if self.budget.usd is not None and not (self.author.price.prompt or self.author.price.completion):

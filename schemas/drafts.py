@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from schemas.base import Record
-from schemas.fact import FactKind
+from schemas.fact import Fact, FactKind
 from schemas.session import Message
 
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
@@ -52,10 +52,19 @@ class FactDraft(ValueDraft, _OfAttribute):
     """One value of one attribute, proposed."""
 
 
+class ChangeAsked(Record):
+    """A change that an author is asked for. Several of one fact follow one another, each from the value before it."""
+
+    fact: Fact
+    """What holds before the first change."""
+    back: bool
+    """To the value that held before the last change."""
+
+
 class ChangeDraft(ValueDraft):
     """What a fact became, and why."""
 
-    reason: str | None
+    reason: Words
 
 
 class FactsDraft(Record):
@@ -65,7 +74,7 @@ class FactsDraft(Record):
 
 
 class ChangesDraft(Record):
-    """What each of the given facts became, in their order."""
+    """The changes asked for, in their order."""
 
     changes: tuple[ChangeDraft, ...]
 

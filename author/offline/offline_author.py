@@ -130,21 +130,31 @@ def _spread(shares: Mapping[str, float], count: int, chance: Random) -> list[str
     return chance.sample(kinds, len(kinds))
 
 
-def _another(fact: Fact, tags: frozenset[str], chance: Random) -> ValueDraft:
-    """Another value of the fact's attribute."""
-    value = chance.choice([value for value in load_bank().attributes[fact.attribute].values if value.label != fact.value])
-    kind = expectation(value, load_bank().catalogue[fact.attribute].nature, tags)
-    return ValueDraft(value=value.label, statement=value.statement, kind=kind, bank_id=f"{fact.attribute}/{value.id}")
+def _valued(attribute: str, label: str, tags: frozenset[str]) -> ValueDraft:
+    """The value with this label, for a person with `tags`."""
+    value = load_bank().labelled(attribute, label)
+    kind = expectation(value, load_bank().catalogue[attribute].nature, tags)
+    return ValueDraft(value=value.label, statement=value.statement, kind=kind, bank_id=f"{attribute}/{value.id}")
+
+
+def _others(fact: Fact) -> list[str]:
+    """The other values of the fact's attribute."""
+    return [value.label for value in load_bank().attributes[fact.attribute].values if value.label != fact.value]
 
 
 def _changes(variables: Mapping[str, Any], chance: Random) -> ChangesDraft:
-    """For each fact another value of its attribute, and why."""
+    """Each change asked for: a value of the attribute that the user never had, or the one before the last; and why."""
     persona, tags = variables["persona"], tags_of(variables["persona"].model_dump(), load_people())
+    had: dict[str, list[str]] = {}
+    why: dict[str, list[str]] = {}
     changes = []
-    for fact in variables["facts"]:
-        reasons = load_bank().attributes[fact.attribute].reasons
-        reason = Composer(persona, chance).words(chance.choice(reasons)) if reasons else None
-        changes.append(ChangeDraft(**_another(fact, tags, chance).model_dump(), reason=reason))
+    for asked in variables["asked"]:
+        attribute, values = load_bank().attributes[asked.fact.attribute], had.setdefault(asked.fact.fact_id, [asked.fact.value])
+        others = [values[-2]] if asked.back else [value.label for value in attribute.values if value.label not in values]
+        draft = _valued(asked.fact.attribute, chance.choice(others), tags)
+        values.append(draft.value)
+        reasons = why.setdefault(asked.fact.fact_id, chance.sample(attribute.reasons, len(attribute.reasons)))
+        changes.append(ChangeDraft(**draft.model_dump(), reason=Composer(persona, chance).words(reasons.pop())))
     return ChangesDraft(changes=tuple(changes))
 
 
@@ -155,7 +165,7 @@ def _traps(variables: Mapping[str, Any], chance: Random) -> TrapsDraft:
     values = {name: chance.choice(bank.attributes[name].values) for name in chance.sample(names, min(len(names), variables["other"]))}
     people = [name for name in first_names() if name not in variables["persona"].name]
     return TrapsDraft(
-        contrary=tuple(_another(fact, tags, chance) for fact in variables["facts"]),
+        contrary=tuple(_valued(fact.attribute, chance.choice(_others(fact)), tags) for fact in variables["facts"]),
         other=tuple(_fact(name, value, expectation(value, bank.catalogue[name].nature, tags)) for name, value in values.items()),
         names=tuple(chance.sample(people, min(len(people), variables["names"]))),
     )

@@ -3,6 +3,7 @@
 from datetime import date
 
 from prompts.catalogue import load_catalogue
+from schemas.drafts import ChangeAsked
 from schemas.fact import Fact, FactKind
 from schemas.persona import Persona
 from schemas.session import Message
@@ -81,7 +82,10 @@ def variables(name: str, persona: Persona = PERSONA, fact: Fact | None = None) -
             "persona": persona, "count": 7, "kinds": {"stereotypical": 0.2, "anti_stereotypical": 0.15, "neutral": 0.35, "health": 0.3},
             "reserve": 28, "avoid": ("home_order", "pets"), "catalogue": catalogue,
         },
-        "expand/changes": {"persona": persona, "facts": (fact, CHANGED), "catalogue": catalogue},
+        "expand/changes": {
+            "persona": persona, "catalogue": catalogue,
+            "asked": tuple(ChangeAsked(fact=fact, back=back) for back in (False, False, True)),
+        },
         "expand/traps": {
             "persona": persona, "held": (fact, CHANGED), "facts": (fact,), "other": 3, "avoid": ("which_document_number",), "names": 5,
             "catalogue": catalogue,
