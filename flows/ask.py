@@ -8,6 +8,7 @@ from flows.candidates import Candidate, Person
 from flows.deal import Ask, Dealer
 from flows.fill import fill_history
 from flows.heads import read_heads
+from flows.readings import with_readings
 from flows.run import Run
 from flows.timeline import life_of
 from prompts.catalogue import load_catalogue
@@ -28,7 +29,7 @@ def ask_all(run: Run, upstream: Sequence[Receipt], shards: int, item_shards: int
     """Make (or find) the one part of this stage."""
     inputs = (
         VERSION, run.seed, run.config.ask.model_dump_json(), run.config.assemble.model_dump_json(), run.config.expand.months,
-        load_catalogue(), *(receipt.content for receipt in upstream),
+        load_catalogue(), *run.judged(), *(receipt.content for receipt in upstream),
     )  # fmt: skip
     return ensure_part(run.folder, STAGE, 0, inputs, lambda: _produce(run, shards, item_shards))
 
@@ -37,7 +38,7 @@ def _produce(run: Run, shards: int, item_shards: int) -> Produced:
     survivors = {survivor.record_id for survivor in read_part(run.folder, "dedup", 0, Survivor)}
     items = [item for index in range(item_shards) for item in read_part(run.folder, "items", index, Item) if item.item_id in survivors]
     people = [person for index in range(shards) for person in _people(run, index, survivors)]
-    config, questions, rejects = run.config.ask, list[Question](), list[Reject]()
+    config, made, rejects = run.config.ask, list[tuple[Ask, Question]](), list[Reject]()
     for split in SPLITS:
         mine = [person for person in people if person.split == split]
         askable, of_split = [person for person in mine if person.histories], [item for item in items if item.split == split]
@@ -46,8 +47,9 @@ def _produce(run: Run, shards: int, item_shards: int) -> Produced:
         for ask in dealer.deal():
             asked[ask.person.name].append(ask)
         for person in mine:
-            questions += [_question(run, ask, number) for number, ask in enumerate(asked[person.name])]
+            made += [(ask, _question(run, ask, number)) for number, ask in enumerate(asked[person.name])]
             rejects += [_missing(person, number) for number in range(len(asked[person.name]), config.questions_per_persona)]
+    questions = [question for _, question in made] if run.judge is None else with_readings(run, run.judge, made, shards)
     questions.sort(key=lambda question: question.question_id)
     rejects.sort(key=lambda reject: reject.record_id)
     return Produced(questions, Question, rejects, {"question": len(questions) + len(rejects)}, {"question": len(questions)})
