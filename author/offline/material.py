@@ -66,8 +66,8 @@ class Value(_Strict):
     """Tags of people of whom an outsider would expect the contrary."""
     strong: tuple[Text, ...] = Field(min_length=4)
     """Remarks from each of which alone a careful reader infers the value."""
-    weak: tuple[Text, ...] = Field(min_length=3)
-    """Remarks that hint at it; several together decide."""
+    weak: tuple[Text, ...] = Field(min_length=6)
+    """Remarks that hint at it; two of them together decide."""
 
     @model_validator(mode="after")
     def _cues_are_indirect(self) -> Self:
@@ -103,14 +103,21 @@ class Item(_Strict):
         return self
 
 
+class NearMiss(_Strict):
+    """What a user may ask about a topic that tells nothing about the user."""
+
+    tempts: Id
+    """The value that a careless reader would take from it."""
+    text: Text
+
+
 class AttributeBank(_Strict):
     """All that the bank knows of one attribute of the catalogue."""
 
     values: tuple[Value, ...] = Field(min_length=4)
     reasons: tuple[Text, ...] = ()
     """Why it changed, to be read after 'since': 'the move to the coast'. At least three where the attribute can change."""
-    near_miss: tuple[Text, ...] = Field(min_length=3)
-    """What a user may ask about the same topic that tells nothing about the user."""
+    near_miss: tuple[NearMiss, ...] = Field(min_length=3)
     items: tuple[Item, ...] = Field(min_length=4)
 
     @model_validator(mode="after")
@@ -121,8 +128,10 @@ class AttributeBank(_Strict):
         for item in self.items:
             if set(item.options) != set(ids):
                 raise ValueError(f"query {item.query[:50]!r}: options must be exactly {sorted(ids)}, got {sorted(item.options)}")
-        for text in self.near_miss:
-            if unknown := slots_of(text) - GLOBAL_SLOTS:
+        for near in self.near_miss:
+            if near.tempts not in ids:
+                raise ValueError(f"near_miss tempts with {near.tempts}, which is no value")
+            if unknown := slots_of(near.text) - GLOBAL_SLOTS:
                 raise ValueError(f"near_miss uses unknown slot(s) {sorted(unknown)}")
         return self
 
