@@ -15,7 +15,7 @@ from schemas.session import NoiseKind, SessionHead
 
 _TRAP_QUESTIONS: Mapping[NoiseKind, QuestionKind] = {
     "third_person": "ownership", "quoted": "ownership", "fiction": "ownership", "hypothetical": "hypothetical",
-    "assistant_only": "restraint",
+    "assistant_only": "restraint", "near_miss": "restraint",
 }  # fmt: skip
 
 

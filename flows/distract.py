@@ -1,6 +1,6 @@
 """Stage 4, distract: sessions that tell nothing true about the user, in seven kinds.
 
-Six kinds are planned per persona and lay a trap or touch a topic; `unrelated` fills what the largest budget leaves, with a margin for
+Six kinds are planned per persona and lay a trap each; `unrelated` fills what the largest budget leaves, with a margin for
 what dedup will drop.
 """
 
@@ -23,7 +23,7 @@ from schemas.session import NoiseKind, Scenario, Session
 from store.parts import Produced, Receipt, ensure_part, read_part
 
 STAGE = "distract"
-VERSION = 3
+VERSION = 4
 _USUAL_TOKENS, _MOST_AT_ONCE = 300, 64
 _MARGIN = 1.137
 """Sessions are written up to this multiple of what the largest history must hold at least: dedup may take some, and lengths vary."""
@@ -63,7 +63,7 @@ def _produce(run: Run, index: int) -> Produced:
 
 def _missing(run: Run, expansion: Expansion) -> list[Reject]:
     """Planned noise that this persona has no trap or topic for."""
-    short = sum(run.config.distract.noise.values()) - len(_planned(run, expansion))
+    short = sum(run.config.distract.noise.values()) - len(_planned(expansion))
     return [
         Reject(
             record_id=f"{expansion.persona.persona_id}/n{number:03d}", record_type="session", stage=STAGE, reason="no_material",
@@ -80,7 +80,7 @@ async def _blur(run: Run, expansion: Expansion, shown_tokens: int) -> list[Sessi
     smaller as the goal comes near. An author that gives nothing for two rounds is not asked a third time.
     """
     persona, number = expansion.persona, len(plan_sessions(run, expansion))
-    planned = _planned(run, expansion)
+    planned = _planned(expansion)
     written = list(await asyncio.gather(*(_write(run, persona, number + at, *one) for at, one in enumerate(planned))))
     goal, barren = _MARGIN * run.config.assemble.fill * max(run.config.assemble.budgets), 0
     while barren < 2:
@@ -97,14 +97,9 @@ async def _blur(run: Run, expansion: Expansion, shown_tokens: int) -> list[Sessi
     return written
 
 
-def _planned(run: Run, expansion: Expansion) -> list[tuple[NoiseKind, Fact]]:
-    """The traps as expand laid them, and near misses on topics that the user does hold something about."""
-    planned = [(trap_kind(fact), fact) for fact in expansion.facts if fact.status == "trap"]
-    held = [fact for fact in expansion.facts if fact.status == "true"]
-    wanted = run.config.distract.noise.get("near_miss", 0)
-    chance = rng(run.seed, expansion.persona.persona_id, "near_miss")
-    near: NoiseKind = "near_miss"
-    return planned + [(near, fact) for fact in chance.sample(held, min(len(held), wanted))]
+def _planned(expansion: Expansion) -> list[tuple[NoiseKind, Fact]]:
+    """The traps as expand laid them."""
+    return [(trap_kind(fact), fact) for fact in expansion.facts if fact.status == "trap"]
 
 
 async def _write(run: Run, persona: Persona, number: int, kind: NoiseKind, fact: Fact | None) -> Session | Reject:

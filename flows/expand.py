@@ -25,7 +25,7 @@ from schemas.seed import SPLITS, Split
 from store.parts import Produced, Receipt, ensure_part
 from text.encoder import Vectors, encoder_id, full_encode
 
-VERSION = 4
+VERSION = 5
 Pools = Mapping[Split, frozenset[str]]
 _HOLDERS = 8
 """People of a split that are to hold an attribute, in the mean, as far as the catalogue is large enough."""

@@ -13,7 +13,7 @@ from schemas.outcome import Reject
 from schemas.persona import Persona
 from schemas.session import NoiseKind
 
-_TRAP_KINDS: tuple[NoiseKind, ...] = ("hypothetical", "third_person", "quoted", "fiction", "assistant_only")
+_TRAP_KINDS: tuple[NoiseKind, ...] = ("hypothetical", "third_person", "quoted", "fiction", "assistant_only", "near_miss")
 _OF_OTHERS: frozenset[NoiseKind] = frozenset({"third_person", "quoted", "fiction"})
 """Traps that are true of somebody else, who has a name."""
 
@@ -34,7 +34,8 @@ async def lay_traps(run: Run, persona: Persona, facts: Sequence[Fact], pool: fro
     if not kinds:
         return [], []
     since = life_of(run.seed, name, run.config.expand.months).start.date()
-    kinds = rng(run.seed, name, "trap kinds").sample(kinds, len(kinds))
+    far = [kind for kind in kinds if kind != "near_miss"]
+    kinds = [*rng(run.seed, name, "trap kinds").sample(far, len(far)), *(kind for kind in kinds if kind == "near_miss")]
     try:
         drafts, names = await _false_drafts(run, persona, facts, pool, kinds)
     except Unwritten as gone:
@@ -56,16 +57,17 @@ async def _false_drafts(
 ) -> tuple[list[tuple[str, ValueDraft]], Sequence[str]]:
     """Values that are not the user's, with their attributes, and names of other people.
 
-    Half contradict what the user holds, half are about other attributes. Secrets are nobody's small talk: none of those.
+    Half contradict what the user holds, half are about other attributes, near misses among them: what the user merely asks about is
+    tempting where they never told. Secrets are nobody's small talk: none of those.
     """
-    count, names = len(kinds), sum(kind in _OF_OTHERS for kind in kinds)
+    count, names, near = len(kinds), sum(kind in _OF_OTHERS for kind in kinds), kinds.count("near_miss")
     name, secret = persona.persona_id, {entry.attribute for entry in load_catalogue().values() if entry.nature == "sensitive"}
     open_facts = [fact for fact in facts if fact.supersedes is None and fact.valid_until is None and fact.attribute not in secret]
-    against = rng(run.seed, name, "against").sample(open_facts, min(len(open_facts), count // 2))
+    against = rng(run.seed, name, "against").sample(open_facts, min(len(open_facts), count // 2, count - near))
     avoid = (load_catalogue().keys() - pool) | secret | {other for fact in facts for other in clusters()[fact.attribute]}
     request = {
-        "persona": persona, "held": tuple(facts), "facts": tuple(against), "other": count - len(against), "avoid": tuple(sorted(avoid)),
-        "names": max(1, names), "catalogue": load_catalogue(),
+        "persona": persona, "held": tuple(facts), "facts": tuple(against), "other": count - len(against), "near": near,
+        "avoid": tuple(sorted(avoid)), "names": max(1, names), "catalogue": load_catalogue(),
     }  # fmt: skip
     drafts = await run.author.write("expand/traps", request, TrapsDraft, derive(run.seed, name, "traps"), f"{name}/traps")
     held = {(fact.attribute, normalise(fact.value)) for fact in facts}

@@ -54,6 +54,14 @@ class Slots:
 
 
 @dataclass(frozen=True, slots=True)
+class Nearby:
+    """A question on a topic that tells nothing of the user, with its reply, and the value that it tempts with."""
+
+    tempts: Value
+    exchange: Exchange
+
+
+@dataclass(frozen=True, slots=True)
 class Bank:
     """Everything the offline author can say."""
 
@@ -61,7 +69,7 @@ class Bank:
     """Hash of all files and of the catalogue: part of the key of every part that the author writes."""
     catalogue: Mapping[str, AttributeEntry]
     attributes: Mapping[str, AttributeBank]
-    near_miss: Mapping[str, tuple[Exchange, ...]]
+    near_miss: Mapping[str, tuple[Nearby, ...]]
     """Questions on each attribute's topic that tell nothing of the user, with their replies."""
     scenarios: Mapping[str, Scenario]
     noise: Mapping[str, tuple[NoiseFrame, ...]]
@@ -79,15 +87,15 @@ class Bank:
         raise KeyError(f"{attribute}: no value {label!r} in the bank")
 
 
-def deal(parts: Sequence[Part], split: Split, name: Callable[[Part], object] = str) -> tuple[Part, ...]:
-    """The share of `parts` (three or more) that belongs to `split`; the three shares do not meet and none is empty.
+def deal(parts: Sequence[Part], split: Split, name: Callable[[Part], object] = str, least: int = 1) -> tuple[Part, ...]:
+    """The share of `parts` that belongs to `split`; the three shares do not meet and each has `least` parts or more.
 
     `name` gives what a part is known by: the deal depends on it and on nothing else.
     """
     order = sorted(range(len(parts)), key=lambda index: digest("deal", name(parts[index])))
-    tests = max(1, round(_TEST_SHARE * len(parts)))
-    validations = max(1, round(_VALIDATION_SHARE * len(parts)))
-    if len(parts) - tests - validations < 1:
+    tests = max(least, round(_TEST_SHARE * len(parts)))
+    validations = max(least, round(_VALIDATION_SHARE * len(parts)))
+    if len(parts) - tests - validations < least:
         raise InputError(f"bank: {len(parts)} parts cannot be dealt to three splits")
     chosen = {
         "test": order[:tests],
@@ -104,7 +112,7 @@ def bank_of(split: Split) -> Bank:
     return replace(
         bank,
         attributes={name: _dealt_attribute(attribute, split) for name, attribute in bank.attributes.items()},
-        near_miss={name: deal(pairs, split, _said) for name, pairs in bank.near_miss.items()},
+        near_miss={name: deal(near, split, lambda one: one.exchange.user) for name, near in bank.near_miss.items()},
         scenarios={name: _dealt_scenario(scenario, split) for name, scenario in bank.scenarios.items()},
         noise={kind: deal(frames, split, _identity) for kind, frames in bank.noise.items()},
         padding={area: deal(topics, split, _identity) for area, topics in bank.padding.items()},
@@ -122,7 +130,8 @@ def _said(exchange: Exchange) -> str:
 
 def _dealt_attribute(attribute: AttributeBank, split: Split) -> AttributeBank:
     values = tuple(
-        value.model_copy(update={"strong": deal(value.strong, split), "weak": deal(value.weak, split)}) for value in attribute.values
+        value.model_copy(update={"strong": deal(value.strong, split), "weak": deal(value.weak, split, least=2)})
+        for value in attribute.values
     )
     return attribute.model_copy(update={"values": values, "items": deal(attribute.items, split, lambda item: item.query)})
 
@@ -176,11 +185,15 @@ def _check_whole(bank: Bank) -> None:
             raise InputError(f"bank: {name} can change and needs three reasons or more")
 
 
-def _near_miss(name: str, attribute: AttributeBank, replies: Mapping[str, tuple[str, ...]]) -> tuple[Exchange, ...]:
+def _near_miss(name: str, attribute: AttributeBank, replies: Mapping[str, tuple[str, ...]]) -> tuple[Nearby, ...]:
     found = replies.get(name, ())
     if len(found) != len(attribute.near_miss):
         raise InputError(f"bank: {name} has {len(attribute.near_miss)} near-miss questions and {len(found)} replies to them")
-    return tuple(Exchange(user=question, assistant=reply) for question, reply in zip(attribute.near_miss, found, strict=True))
+    values = {value.id: value for value in attribute.values}
+    return tuple(
+        Nearby(values[near.tempts], Exchange(user=near.text, assistant=reply))
+        for near, reply in zip(attribute.near_miss, found, strict=True)
+    )
 
 
 def _files(folder: Path, kind: str) -> list[Path]:

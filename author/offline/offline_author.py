@@ -159,10 +159,15 @@ def _changes(variables: Mapping[str, Any], chance: Random) -> ChangesDraft:
 
 
 def _traps(variables: Mapping[str, Any], chance: Random) -> TrapsDraft:
-    """Other values of what the user holds, values of what the user does not, and first names that are not the user's."""
+    """Other values of what the user holds, values of what the user does not (the last ones with a question that comes near), and names."""
     bank, tags, avoid = load_bank(), tags_of(variables["persona"].model_dump(), load_people()), frozenset(variables["avoid"])
     names = [name for name in bank.catalogue if name not in avoid]
-    values = {name: chance.choice(bank.attributes[name].values) for name in chance.sample(names, min(len(names), variables["other"]))}
+    chosen = chance.sample(names, min(len(names), variables["other"]))
+    nearby, far = bank_of(variables["persona"].split).near_miss, len(chosen) - variables["near"]
+    values = {
+        name: chance.choice(bank.attributes[name].values) if place < far else chance.choice(nearby[name]).tempts
+        for place, name in enumerate(chosen)
+    }
     people = [name for name in first_names() if name not in variables["persona"].name]
     return TrapsDraft(
         contrary=tuple(_valued(fact.attribute, chance.choice(_others(fact)), tags) for fact in variables["facts"]),
@@ -218,9 +223,9 @@ def _noise(kind: str, variables: Mapping[str, Any], chance: Random) -> Conversat
     if kind in ("quoted", "fiction"):
         given["cue"] = Composer(persona, chance).words(chance.choice(value.strong))
     if kind == "near_miss":
-        question = chance.choice(bank.near_miss[fact.attribute])
+        near = chance.choice([near for near in bank.near_miss[fact.attribute] if near.tempts.id == value.id]).exchange
         composer = Composer(persona, chance)
-        given |= {"question": composer.words(question.user), "reply": composer.words(question.assistant)}
+        given |= {"question": composer.words(near.user), "reply": composer.words(near.assistant)}
     return Composer(persona, chance, **given).framed(bank.noise[kind])
 
 

@@ -71,7 +71,7 @@ def test_every_kind_of_noise_that_lays_traps_has_questions_that_only_its_trap_ge
             assert gold.value == (own[0].value if own else None)
             laid = [asked.sessions[name] for name in question.evidence_session_ids if trap.fact_id in asked.sessions[name].trap_fact_ids]
             assert [session.noise_kind for session in laid] == [trap_kind(trap)]
-    assert set(found) == {"hypothetical", "third_person", "quoted", "fiction", "assistant_only"}
+    assert set(found) == {"hypothetical", "third_person", "quoted", "fiction", "assistant_only", "near_miss"}
     assert min(found.values()) > 10
 
 

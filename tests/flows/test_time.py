@@ -122,6 +122,8 @@ def test_a_fact_shows_clearly_once_or_faintly_as_often_as_it_must(lives: Lives) 
             hinted += 1
             assert cues == ["faint"] * fact.cues_needed
             assert fact.kind != "sensitive"
+            quotes = {session.messages[span.message].content[span.start : span.end] for session in sessions for span in session.evidence}
+            assert len(quotes) == fact.cues_needed
         else:
             assert cues.count("clear") == 1
             assert 1 <= len(cues) <= 3

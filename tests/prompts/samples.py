@@ -72,7 +72,7 @@ def a_fact(kind: FactKind = "neutral") -> Fact:
 def variables(name: str, persona: Persona = PERSONA, fact: Fact | None = None) -> dict[str, object]:
     """What the stages pass to prompt `name`."""
     stage, kind = name.split("/")
-    fact = fact or {"converse/update": CHANGED}.get(name, TRAP if stage == "distract" and kind != "near_miss" else a_fact())
+    fact = fact or {"converse/update": CHANGED}.get(name, TRAP if stage == "distract" else a_fact())
     catalogue = load_catalogue()
     session = {"persona": persona, "fact": fact, "topic": TOPIC, "ordinal": 1}
     item: dict[str, object] = {"query": "Long train journey on Friday. What goes into my flask?", "options": ANSWERS}
@@ -87,7 +87,8 @@ def variables(name: str, persona: Persona = PERSONA, fact: Fact | None = None) -
             "asked": tuple(ChangeAsked(fact=fact, back=back) for back in (False, False, True)),
         },
         "expand/traps": {
-            "persona": persona, "held": (fact, CHANGED), "facts": (fact,), "other": 3, "avoid": ("which_document_number",), "names": 5,
+            "persona": persona, "held": (fact, CHANGED), "facts": (fact,), "other": 3, "near": 1,
+            "avoid": ("which_document_number",), "names": 5,
             "catalogue": catalogue,
         },
         "ask/item": {

@@ -51,7 +51,7 @@ def texts_of(bank: Bank) -> set[str]:
     texts |= {
         text for a in bank.attributes.values() for item in a.items for text in (item.query, item.no_assumption, *item.options.values())
     }
-    texts |= {text for pairs in bank.near_miss.values() for pair in pairs for text in (pair.user, pair.assistant)}
+    texts |= {text for near in bank.near_miss.values() for one in near for text in (one.exchange.user, one.exchange.assistant)}
     for scenario in bank.scenarios.values():
         texts |= {*scenario.asks, *scenario.answers, *scenario.notes, *(pair.user for pair in scenario.followups)}
         texts |= {text for topic in scenario.topics for text in (*topic.opening, *topic.middle, *topic.closing, *topic.advice)}
