@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,7 @@ def test_a_flaw_in_a_real_run_shows_at_once_and_the_audit_says_the_same(
 
 
 PLANTED = {name: plant for name, (plant, _) in EXACTLY.items() if name not in BY_MODEL}
-PLANTED |= {name: lambda name=name: spoilt("questions", some(TEXTS[name])) for name in TEXTS if name not in BY_MODEL}
+PLANTED |= {name: partial(spoilt, "questions", some(change)) for name, change in TEXTS.items() if name not in BY_MODEL}
 
 
 @pytest.fixture(scope="module")
