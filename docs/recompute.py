@@ -21,10 +21,10 @@ WORD = re.compile(r"\w+")
 
 
 def rows(root: Path, table: str) -> Iterator[Row]:
-    """The rows of `data/<table>/<split>-*.parquet`, with their split. Moments become text, which sorts as they do."""
+    """The rows of `data/<table>/<split>-*.parquet`, with that split, and a persona's `split` as it is. Moments become text that sorts."""
     for path in sorted(root.glob(f"data/{table}/*.parquet")):
         split, text = path.name.split("-")[0], json.dumps(pq.read_table(path).to_pylist(), default=str)
-        yield from json.loads(text, object_hook=lambda fields, split=split: Row(**{"in_split": split, **fields}))
+        yield from json.loads(text, object_hook=lambda fields, split=split: Row(**{"in_split": split, "split": split, **fields}))
 
 
 def normalised(text: str | None) -> str | None:
@@ -154,9 +154,8 @@ class Dataset:
         shown = [one for one in sessions if one.role in ("evidence", "update")]
         yield "stated_outright", share([outright for one in shown for outright in self.outright(one)])
         padding, others = ([one for one in sessions if (one.noise_kind == "unrelated") == padded] for padded in (True, False))
-        stated = [(one.persona_id, one.split) for one in self.personas]
         where = {
-            "shared_personas": stated + [(one.persona_id, one.in_split) for table in self.tables for one in table],
+            "shared_personas": [(one.persona_id, split) for table in self.tables for one in table for split in (one.in_split, one.split)],
             "shared_seeds": [(one.seed_id, one.in_split) for one in self.personas],
             "shared_items": [(one.item_id, one.in_split) for one in asked],
             "shared_sessions": [(normalised(one.said["user"]), one.in_split) for one in others],
@@ -179,7 +178,8 @@ class Dataset:
         times, (fewest, most) = Counter(name for one in shown for name in {*one.fact_ids}), config["converse"]["sessions_per_fact"]
         clear = [times[one.fact_id] for one in facts if one.status == "true" and one.cues_needed == 1 and one.fact_id in times]
         yield "evidence_per_fact", variation(clear, dict.fromkeys(range(fewest, most + 1), 1))
-        yield "questions_per_persona", max(0, 1 - len(asked) / (config["ask"]["questions_per_persona"] * len(self.personas)))
+        had, each = Counter(one.persona_id for one in asked), config["ask"]["questions_per_persona"]
+        yield "questions_per_persona", share([max(0, 1 - had[name] / each) for name in {one.persona_id for one in self.personas}])
 
 
 if __name__ == "__main__":
