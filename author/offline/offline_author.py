@@ -226,7 +226,9 @@ def _noise(kind: str, variables: Mapping[str, Any], chance: Random) -> Conversat
         near = chance.choice([near for near in bank.near_miss[fact.attribute] if near.tempts.id == value.id]).exchange
         composer = Composer(persona, chance)
         given |= {"question": composer.words(near.user), "reply": composer.words(near.assistant)}
-    return Composer(persona, chance, **given).framed(bank.noise[kind])
+    grave = bank.catalogue[fact.attribute].nature != "taste"
+    frames = [frame for frame in bank.noise[kind] if not (grave and frame.id.startswith("irony_"))]  # nobody jokes about an illness
+    return Composer(persona, chance, **given).framed(frames)
 
 
 def _item(variables: Mapping[str, Any], _: Random) -> ItemDraft:
