@@ -113,12 +113,11 @@ def read_published(root: Path) -> Published:
         raise InputError(f"{root} is not a finished dataset: it has no manifest.json (run the pipeline to its end first)") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{root / 'manifest.json'} cannot be read as the manifest of a dataset: {' '.join(str(error).split())}") from error
-    return read_tables(root, plan)
+    return read_tables(root / "data", plan)
 
 
-def read_tables(root: Path, plan: Plan) -> Published:
-    """The tables below `root/data`, as planned by `plan`."""
-    data = root / "data"
+def read_tables(data: Path, plan: Plan) -> Published:
+    """The tables in the folder `data`, as planned by `plan`."""
     budgets = sorted(path.name for path in data.glob("histories_*"))
     missing = [name for name in ("personas", "facts", "sessions", "questions") if not (data / name).is_dir()]
     if missing or not budgets:

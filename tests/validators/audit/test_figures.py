@@ -8,10 +8,10 @@ import pytest
 
 from schemas.session import Session
 from tests.validators.audit.dataset import START, Maker, clean, spoil
-from validators.audit.audit import all_figures, audit, card_rows, earlier_versions, limit_text, value_text
+from validators.audit.audit import _row, all_figures, audit, card_rows, earlier_versions, limit_text, value_text
 from validators.audit.choosing import credit
 from validators.audit.reported import _distinct, _self_bleu, reported
-from validators.audit.statistics import Figure
+from validators.audit.statistics import Figure, Judged, Units, all_of
 from validators.audit.tables import Published
 
 
@@ -58,6 +58,12 @@ def test_values_and_limits_for_people() -> None:
     assert {name: limit_text(rows[name]) for name in limits} == limits
     assert [value_text(rows[name]) for name in ("choose_longest", "shared_items", "contamination")] == ["25.0 %", "0", "-"]
     assert "solver_agrees" not in {row["name"] for row in card_rows({"figures": rows})}
+
+
+def test_one_violation_in_a_hundred_thousand_is_not_rounded_away() -> None:
+    row = _row(all_of("x", 1, Units(100_000, "x")), Judged("broken"))
+    assert (row["value"], value_text(row)) == (0.9999, "99.99 %")
+    assert _row(all_of("x", 0, Units(3, "x")), Judged("ok"))["value"] == 1
 
 
 def test_versions_are_ordered_by_number(tmp_path: Any) -> None:
