@@ -50,7 +50,7 @@ def audit_run(run: "Run", data: Path) -> dict[str, Any]:
     earlier = earlier_versions(root)
     if config.seeds.splits_from:
         earlier.append(Path(config.seeds.splits_from))
-    found = audit(read_tables(data, Plan(config.ask, config.distract, config.dedup)), earlier, against)
+    found = audit(read_tables(data, Plan.of(config.public())), earlier, against)
     write_json(root / FILE, found)
     return found
 
@@ -70,7 +70,7 @@ def refusal(run: "Run", found: dict[str, Any]) -> str | None:
     broken = ", ".join(f"{name} is {value_text(figure)}, limit {limit_text(figure)}" for name, figure in figures.items())
     return (
         f"not published, because the audit finds broken figures: {broken} (all figures: {run.folder.root / FILE}). Mend their cause and "
-        "run a version of its own, or run this one again with --allow-failing: it makes nothing anew and publishes with a warning in the card"
+        "run a version of its own, or run this one again with --allow-failing: nothing is made anew, and the card gets a warning"
     )
 
 

@@ -167,6 +167,10 @@ class ExpandConfig(_Section):
     """Share of mutable facts that change once during the life."""
     forgets: Share = 0.15
     """Share of facts that the user later asks to forget."""
+    graded: Share = 0.0
+    """Share of facts that show in faint cues only, none of which is enough."""
+    cues_needed: int = Field(2, ge=2, le=4)
+    """How many faint cues are enough."""
     months: tuple[int, int] = (6, 24)
     """Shortest and longest life covered by the sessions."""
 

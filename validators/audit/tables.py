@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from schemas.config import AskConfig, DedupConfig, DistractConfig
+from schemas.config import AskConfig, ConverseConfig, DedupConfig, DistractConfig, ExpandConfig
 from schemas.errors import InputError
 from schemas.fact import Fact
 from schemas.history import History, Placement
@@ -26,6 +26,8 @@ class Plan:
     """What the config asked for, as far as figures compare with it."""
 
     ask: AskConfig
+    expand: ExpandConfig
+    converse: ConverseConfig
     distract: DistractConfig
     dedup: DedupConfig
 
@@ -34,6 +36,8 @@ class Plan:
         """The plan in a config as the manifest stores it."""
         return cls(
             AskConfig.model_validate(config["ask"]),
+            ExpandConfig.model_validate({"graded": 0, **config["expand"]}),  # an older config does not know faint facts
+            ConverseConfig.model_validate(config["converse"]),
             DistractConfig.model_validate(config["distract"]),
             DedupConfig.model_validate(config["dedup"]),
         )

@@ -86,6 +86,23 @@ def test_diversity_of_words() -> None:
     assert _self_bleu([same, other]) == pytest.approx(math.exp(sum(by_n) / 4))
 
 
+def test_chains_of_changes() -> None:
+    """A drink that changes twice and goes back, of whose middle value nothing is in the history; and a pet that changes once."""
+    persona = clean().splits["test"].personas[0].persona_id
+    maker = Maker(1)
+    lives = {"tea": None, "coffee": "tea", "Tea.": "coffee", "cat": None, "dog": "cat"}
+    facts = [maker.fact(persona, name, "a", name, "current").model_copy(update={"supersedes": old}) for name, old in lives.items()]
+    sessions = [
+        maker.session(persona, place, role, fact).model_copy(update={"tokens": 10**place})
+        for place, (role, fact) in enumerate([("evidence", "tea"), ("noise", None), ("update", "Tea."), ("evidence", "tea")])
+    ]
+    tables = clean().splits["test"]
+    history = tables.histories[0].model_copy(update={"session_ids": tuple(one.session_id for one in sessions), "questions": ()})
+    found = reported(Published(clean().plan, {"test": type(tables)(tables.personas[:2], facts, sessions, (), [history])}))
+    names = ("changes_per_persona", "changes_per_changing_fact", "changes_back", "update_distance_tokens")
+    assert [(found[name]["value"], found[name]["n"]) for name in names] == [(1.5, 2), (1.5, 2), (0.3333, 3), (10, 1)]
+
+
 def test_distances_run_from_the_last_session_that_showed_the_fact() -> None:
     persona = clean().splits["test"].personas[0].persona_id
     maker, facts = Maker(1), {"old": "tea", "new": "coffee", "gone": "cats"}
