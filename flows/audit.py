@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +40,8 @@ def audit_command(ctx: click.Context, folder: Path, as_json: bool, against: tupl
     ctx.exit(0 if found["passed"] else 1)
 
 
-def audit_run(run: "Run") -> dict[str, Any]:
-    """Audit the tables that `run` has just written, and keep the result beside them."""
+def audit_run(run: "Run", data: Path) -> dict[str, Any]:
+    """Audit the tables that `run` has just written in the folder `data`, and keep the result in the run folder."""
     from validators.audit.audit import audit, earlier_versions
     from validators.audit.tables import Plan, read_tables
 
@@ -50,9 +50,28 @@ def audit_run(run: "Run") -> dict[str, Any]:
     earlier = earlier_versions(root)
     if config.seeds.splits_from:
         earlier.append(Path(config.seeds.splits_from))
-    found = audit(read_tables(root, Plan(config.ask, config.distract, config.dedup)), earlier, against)
+    found = audit(read_tables(data, Plan.of(config.public())), earlier, against)
     write_json(root / FILE, found)
     return found
+
+
+def broken_figures(found: Mapping[str, Any]) -> list[str]:
+    """The names of the figures that are broken."""
+    return [name for name, figure in found["figures"].items() if figure["verdict"] == "broken"]
+
+
+def refusal(run: "Run", found: dict[str, Any]) -> str | None:
+    """Why what was audited must not be published; None where nothing is broken, or the config says that it is only to be written down."""
+    from validators.audit.audit import limit_text, value_text
+
+    if found["passed"] or run.config.audit.gate == "report":
+        return None
+    figures = {name: found["figures"][name] for name in broken_figures(found)}
+    broken = ", ".join(f"{name} is {value_text(figure)}, limit {limit_text(figure)}" for name, figure in figures.items())
+    return (
+        f"not published, because the audit finds broken figures: {broken} (all figures: {run.folder.root / FILE}). Mend their cause and "
+        "run a version of its own, or run this one again with --allow-failing: nothing is made anew, and the card gets a warning"
+    )
 
 
 def refuse_missing(against: Sequence[Path]) -> None:
@@ -86,5 +105,5 @@ def _print(found: dict[str, Any]) -> None:
         table.add_row(name, "-" if value is None else f"{value:,}" if isinstance(value, float) else value, f"{row['n']:,}", row["unit"])
     console.print()
     console.print(table)
-    broken = [name for name, figure in found["figures"].items() if figure["verdict"] == "broken"]
+    broken = broken_figures(found)
     console.print(f"\nBroken: {', '.join(broken)}" if broken else "\nNo figure is broken.")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from schemas.config import Config
 
 DEFAULT_CONFIG = "configs/demo.yaml"
+_REPORT = ("audit.gate=report",)
+_ALLOW_FAILING = "Publish even where the audit finds broken figures, with a warning in the card."
 
 
 class _Door(click.Group):
@@ -61,14 +63,16 @@ main.add_command(audit_command)
 @click.option("--out", default="output", show_default=True, type=click.Path(path_type=Path), help="Where datasets go.")
 @click.option("--until", default="publish", show_default=True, type=click.Choice(STAGES), help="Stop after this stage.")
 @click.option("--no-prefect", is_flag=True, help="The same work without a Prefect server.")
+@click.option("--allow-failing", is_flag=True, help=_ALLOW_FAILING)
 @click.option("--dry-run", is_flag=True, help="Only say what it will cost, measured on one persona, whose calls are kept.")
 def run(  # noqa: PLR0913, PLR0917 (one parameter per option)
-    config: Path, settings: tuple[str, ...], dataset_version: str | None, out: Path, until: str, no_prefect: bool, dry_run: bool
-) -> None:
+    config: Path, settings: tuple[str, ...], dataset_version: str | None, out: Path, until: str, no_prefect: bool, allow_failing: bool,
+    dry_run: bool,
+) -> None:  # fmt: skip
     """Run the pipeline: seeds in, a published dataset out. Run it again, and it goes on where it was stopped."""
     from schemas.config import load_config
 
-    loaded = load_config(config, settings, dataset_version)
+    loaded = load_config(config, (*settings, *_REPORT) if allow_failing else settings, dataset_version)
     if dry_run:
         from flows.estimate import estimate
         from flows.reporting import print_estimate
@@ -84,11 +88,14 @@ def run(  # noqa: PLR0913, PLR0917 (one parameter per option)
 @click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Change one setting; may be repeated.")
 @click.option("--version", "dataset_version", metavar="NAME", help="The new version; by default the old one with .retry1.")
 @click.option("--no-prefect", is_flag=True, help="The same work without a Prefect server.")
-def retry_failed(folder: Path, config: Path | None, settings: tuple[str, ...], dataset_version: str | None, no_prefect: bool) -> None:
+@click.option("--allow-failing", is_flag=True, help=_ALLOW_FAILING)
+def retry_failed(  # noqa: PLR0913, PLR0917 (one parameter per option)
+    folder: Path, config: Path | None, settings: tuple[str, ...], dataset_version: str | None, no_prefect: bool, allow_failing: bool
+) -> None:
     """Ask the author again for what was rejected for want of a usable reply. A finished version stays, and gets a new one beside it."""
     from flows.retry import prepare_retry
 
-    retry = prepare_retry(folder, config, settings, dataset_version)
+    retry = prepare_retry(folder, config, (*settings, *_REPORT) if allow_failing else settings, dataset_version)
     if not retry.records:
         click.echo(f"Nothing in {folder / 'rejects'} can be tried again.")
         return

@@ -1,7 +1,8 @@
 """Stage 8, publish: the accepted records as Parquet splits, with card, catalog, manifest and summary.
 
-Publishing is a transaction for readers: `data/` appears by one rename, the card (without which `datasets` finds no config) after it,
-and `manifest.json` last. Who sees the manifest sees a finished version.
+Publishing is a transaction for readers: the tables are audited where nobody looks, `data/` appears by one rename, the card (without
+which `datasets` finds no config) after it, and `manifest.json` last. Who sees the manifest sees a finished version. Where the audit
+refuses, only its figures stay.
 """
 
 import json
@@ -22,7 +23,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from flows import ask, assemble, converse, dedup, distract, expand, items, seeds
-from flows.audit import audit_run
+from flows.audit import audit_run, broken_figures, refusal
 from flows.run import Run
 from schemas.errors import SubtextError
 from schemas.expansion import Expansion
@@ -42,6 +43,7 @@ from validators.audit.audit import card_rows
 
 STAGE = "publish"
 VERSION = 2
+_BESIDE = ("README.md", "summary.json", "splits.parquet", "catalog.duckdb")
 _LICENSE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 _PACKAGES = (
     "prefect", "pydantic", "pyarrow", "duckdb", "datasets", "sentence-transformers", "model2vec", "torch", "tokenizers", "scikit-learn",
@@ -78,8 +80,14 @@ def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: dict[st
     """Write the dataset and everything that describes it, and make it appear; `summary` gets this stage's figures too."""
     began = time.monotonic()
     _refuse_empty_splits(run, shards)
-    sizes = _write_data(run, shards)
-    audited = audit_run(run)
+    data = DataFolder(run.folder)
+    sizes = _write_data(run, shards, data)
+    audited = audit_run(run, data.unfinished)
+    if (why := refusal(run, audited)) is not None:
+        _withdraw(run, data)
+        raise SubtextError(why)
+    data.appear()
+    summary["broken"] = broken_figures(audited)
     published = {kind: sum(sizes.rows[f"{kind}s"].values()) for kind in ("persona", "fact", "session", "question")}
     summary["stages"][STAGE] = {
         "seconds": round(time.monotonic() - began, 3),
@@ -96,7 +104,7 @@ def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: dict[st
     write_json(run.folder.root / "summary.json", summary)
     write_text(run.folder.root / "README.md", _card(run, sizes.rows, audited))
     files = [
-        *(run.folder.root / name for name in ("README.md", "summary.json", "splits.parquet")),
+        *(run.folder.root / name for name in _BESIDE if name != "catalog.duckdb"),
         *sorted(run.folder.data.rglob("*.parquet")),
     ]
     write_json(
@@ -114,12 +122,21 @@ def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: dict[st
             "packages": {name: version(name) for name in _PACKAGES},
             "made_by": made_with(run),
             "git_revision": _git_revision(),
+            "audit": "passed" if audited["passed"] else "failing",
             "counts": {table: dict(rows) for table, rows in sizes.rows.items()},
             "tokens": summary["tokens"],
             "cost_usd": summary["cost_usd"],
             "files": {path.relative_to(run.folder.root).as_posix(): file_hash(path) for path in files},
         },
     )
+
+
+def _withdraw(run: Run, data: DataFolder) -> None:
+    """Leave nothing for readers, neither of this attempt nor of one that was cut short; a finished version stays as it is."""
+    data.discard()
+    if not run.folder.finished:
+        for name in _BESIDE:
+            (run.folder.root / name).unlink(missing_ok=True)
 
 
 def _refuse_empty_splits(run: Run, shards: int) -> None:
@@ -144,7 +161,7 @@ class Sizes:
     personas: Mapping[Split, Sequence[str]]
 
 
-def _write_data(run: Run, shards: int) -> Sizes:
+def _write_data(run: Run, shards: int, data: DataFolder) -> Sizes:
     """Write all tables; rows are in order of their ids, whatever the shards."""
     histories: dict[str, list[History]] = defaultdict(list)
     for history in read_part(run.folder, "assemble", 0, History):
@@ -157,7 +174,6 @@ def _write_data(run: Run, shards: int) -> Sizes:
         personas[expansion.persona.split].append(expansion.persona.persona_id)
         for table, ids in tables.items():
             rows[table][expansion.persona.split] += len(ids)
-    data = DataFolder(run.folder)
     with ExitStack() as stack:
         writers = {
             (table, split): stack.enter_context(data.table(table, split, record, rows[table][split]))
@@ -169,7 +185,6 @@ def _write_data(run: Run, shards: int) -> Sizes:
             for table, found in tables.items():
                 if found:
                     writers[table, expansion.persona.split].add(found)
-    data.appear()
     return Sizes(rows, personas)
 
 
@@ -218,7 +233,7 @@ def _card(run: Run, rows: Mapping[str, Mapping[Split, int]], audited: Mapping[st
         seed=run.seed,
         splits=splits,
         sizes=[{"name": table, "numbers": [counts[split] for split in splits]} for table, counts in rows.items()],
-        audited=audited["passed"],
+        broken=broken_figures(audited),
         figures=card_rows(audited),
         sources=f"{len(drawn)} from {', '.join(sources)}",
         licence_note=f"Licence of the seeds: {licence}." if licence else "The seeds' licence was not stated (seeds.license).",

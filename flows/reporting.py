@@ -36,6 +36,8 @@ def print_outcome(outcome: Outcome, until: str) -> None:
         console.print(f"\nStopped after {until}, as asked. Parts are in {outcome.folder.root / 'stages'}.")
         return
     console.print(f"\n{'Published' if outcome.published else 'Already published, nothing to do'}: {root}")
+    if broken := outcome.summary.get("broken"):
+        console.print(f"  marked as failing its audit: {', '.join(broken)}")
     query = "select kind, count(*) from questions group by 1 order by 2 desc"
     console.print(f'  subtext sql {root} "{query}"')
     console.print(f'  datasets.load_dataset({str(outcome.folder.root)!r}, "questions")')

@@ -239,9 +239,10 @@ class AssembleConfig(_Section):
 
 
 class AuditConfig(_Section):
-    """What the published dataset is compared with, and what happens when it is not good enough; for now that is only written down."""
+    """What the dataset is compared with before it is published, and what happens when it is not good enough."""
 
-    gate: Literal["report"] = "report"
+    gate: Literal["block", "report"] = "block"
+    """A dataset with a broken figure is not published, or is published with a warning at the top of its card."""
     decontaminate: tuple[str, ...] = ()
     """Files (text, .jsonl, .json, .parquet) with texts, such as evaluation sets, with which the dataset must have nothing in common."""
 
@@ -249,7 +250,7 @@ class AuditConfig(_Section):
 FREE: tuple[tuple[str, str], ...] = (
     ("run", "concurrency"), ("run", "runner"),
     *(("author", key) for key in ("base_url", "api_key_env", "launch", "replicas", "python", "max_concurrency", "timeout_s", "price")),
-    *(("budget", key) for key in ("tokens", "usd", "minutes")), ("audit", "decontaminate"),
+    *(("budget", key) for key in ("tokens", "usd", "minutes")), ("audit", "gate"), ("audit", "decontaminate"),
 )  # fmt: skip
 """Settings that say how the work is done, or how much of it now: a version may go on with others."""
 

@@ -29,29 +29,36 @@ class DataFolder:
     def __init__(self, folder: RunFolder) -> None:
         self._final = folder.data
         self._manifest = folder.manifest
-        self._beside, self._old = folder.root / ".data.tmp", folder.root / ".data.old.tmp"
+        self.unfinished, self._old = folder.root / ".data.tmp", folder.root / ".data.old.tmp"
         with disk_errors(self._final):
-            for left in (self._beside, self._old):
+            for left in (self.unfinished, self._old):
                 shutil.rmtree(left, ignore_errors=True)
-            self._beside.mkdir(parents=True)
+            self.unfinished.mkdir(parents=True)
 
     def table(self, config: str, split: Split, record: type[BaseModel], rows: int) -> "TableWriter":
         """A writer for `rows` records of one config and split."""
-        return TableWriter(self._beside / config, split, record, rows)
+        return TableWriter(self.unfinished / config, split, record, rows)
 
     def appear(self) -> None:
         """Put the finished folder in its place; one that was there (damaged) goes."""
         with disk_errors(self._final):
-            for path in (*self._beside.rglob("*"), self._beside):
+            for path in (*self.unfinished.rglob("*"), self.unfinished):
                 sync(path)
             if self._final.exists():
                 self._manifest.unlink(missing_ok=True)  # not finished while its data are exchanged
                 self._final.rename(self._old)
-                self._beside.rename(self._final)
+                self.unfinished.rename(self._final)
                 shutil.rmtree(self._old)
             else:
-                self._beside.rename(self._final)
+                self.unfinished.rename(self._final)
             sync(self._final.parent)
+
+    def discard(self) -> None:
+        """Let it not appear. What an attempt that was cut short had put in its place goes too; a finished version stays."""
+        with disk_errors(self._final):
+            for path in (self.unfinished, self._final)[: 1 if self._manifest.is_file() else 2]:
+                if path.exists():
+                    shutil.rmtree(path)
 
 
 class TableWriter:

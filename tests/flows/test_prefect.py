@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from schemas.stage import STAGES
+from store.catalog import ask
 from tests.llm import arguments, journalled, root, said
 from tests.runs import REPO, TINY_SETTINGS, hashes, subtext
 from tests.servers.model import ScriptedModel
@@ -84,6 +85,17 @@ def test_a_failing_run_shows_its_reason(api: str, tmp_path: Path) -> None:
     assert said.startswith(f"subtext: {seeds}: line 2: not JSON")
     failed = call(api, "/flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["FAILED"]}}}})
     assert "line 2: not JSON" in failed[0]["state"]["message"]
+
+
+def test_a_run_that_the_audit_refuses_fails_with_the_figures(api: str, tmp_path: Path, published: Path) -> None:
+    held = tmp_path / "held-out.txt"
+    ((text,),) = ask(published, "SELECT max_by(messages[1].content, length(messages[1].content)) FROM sessions").rows
+    held.write_text(str(text), encoding="utf-8")
+    done = run_on(api, tmp_path, "--set", "audit.gate=block", "--set", f"audit.decontaminate=['{held}']", "--version", "refused")
+    assert done.returncode == 1
+    failed = call(api, "/flow_runs/filter", {"flow_runs": {"name": {"any_": ["tiny-refused"]}}})
+    assert failed[0]["state_type"] == "FAILED"
+    assert "broken figures: contamination is 1, limit 0" in failed[0]["state"]["message"]
 
 
 def test_one_stage_runs_on_its_own(api: str, tmp_path: Path) -> None:

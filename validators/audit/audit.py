@@ -1,5 +1,6 @@
 """The audit of a published dataset: every figure, the verdicts, and what is only reported. The same dataset gives the same result."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,9 @@ def value_text(figure: dict[str, Any]) -> str:
     value, form = figure["value"], figure["form"]
     if value is None:
         return "-"
-    return f"{value * 100:.1f} %" if form == "share" else f"{value:,.0f}" if form == "count" else f"{value:.3f}"
+    if form == "share":
+        return f"{value * 100:.2f} %" if 0.999 <= value < 1 else f"{value * 100:.1f} %"  # a violation in ten thousand is one
+    return f"{value:,.0f}" if form == "count" else f"{value:.3f}"
 
 
 def card_rows(audited: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -92,7 +95,7 @@ def _order(name: str) -> list[tuple[int, str]]:
 
 def _row(figure: Figure, judged: Judged) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "value": _rounded(figure.value),
+        "value": _rounded(figure.value, down=figure.limit.low == 1),
         "limit": {"low": _rounded(figure.limit.low), "high": _rounded(figure.limit.high)},
         "verdict": judged.verdict,
         "n": figure.units.n,
@@ -107,5 +110,8 @@ def _row(figure: Figure, judged: Judged) -> dict[str, Any]:
     return row
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+def _rounded(value: float | None, down: bool = False) -> float | None:
+    """Four places; down where a single violation must not be rounded away."""
+    if value is None:
+        return None
+    return math.floor(value * 10_000 + 1e-9) / 10_000 if down else round(value, 4)

@@ -1,6 +1,6 @@
-"""Whether the dataset is shaped as it was planned: where the gold stands, which kinds there are, how far back the evidence lies."""
+"""Whether the dataset is shaped as it was planned: lives and how they show, what is asked, where the gold and the evidence lie."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from schemas.session import SCENARIOS
-from validators.audit.estimates import from_uniform, total_variation
+from validators.audit.estimates import from_uniform, ratio, total_variation
 from validators.audit.statistics import Figure, Limit, Units, all_of, sample
 from validators.audit.tables import Placed, Published
 
@@ -27,6 +27,9 @@ def plan_figures(published: Published) -> list[Figure]:
         _off("kinds", [(one.persona_id, one.kind) for one in questions], config.ask.kinds, "questions"),
         _off("scenarios", [(one.persona_id, one.scenario) for one in shown], dict.fromkeys(SCENARIOS, 1.0), "evidence sessions"),
         _off("noise", noise, config.distract.noise, "noise sessions"),
+        *_lives(published),
+        _showings(published),
+        _missing(published),
         *_positions(published),
         _twins(published),
     ]
@@ -43,6 +46,41 @@ def _off(name: str, found: Sequence[tuple[str, KindT]], plan: Mapping[KindT, flo
         counts[row[user], column[kind]] += 1
     planned = len(found) if wanted.sum() > 0 else 0
     return sample(name, users, total_variation(counts, wanted), Units(planned, unit), Limit(None, OFF_PLAN))
+
+
+def _lives(published: Published) -> list[Figure]:
+    """How many of the facts with which a life begins change, are asked to be forgotten, or show in faint cues only."""
+    told = [fact for fact in published.facts.values() if fact.status == "true"]
+    roots, replaced = [fact for fact in told if fact.supersedes is None], {fact.supersedes for fact in told}
+    found = {
+        "updates": [(fact.persona_id, fact.fact_id in replaced) for fact in roots if fact.mutable],
+        "forgets": [(fact.persona_id, fact.forget_requested_at is not None) for fact in roots],
+        "graded": [(fact.persona_id, fact.cues_needed > 1) for fact in roots],
+    }
+    config = published.plan.expand
+    plan = {"updates": config.updates, "forgets": config.forgets, "graded": config.graded}
+    return [_off(name, facts, {True: plan[name], False: 1 - plan[name]}, "first facts") for name, facts in found.items()]
+
+
+def _showings(published: Published) -> Figure:
+    """In how many sessions a fact shows of which one is enough; those that found no room in a history show in none."""
+    sessions = Counter(name for one in published.sessions if one.role in ("evidence", "update") for name in set(one.fact_ids))
+    low, high = published.plan.converse.sessions_per_fact
+    shown = [
+        (fact.persona_id, sessions[name])
+        for name, fact in published.facts.items()
+        if fact.status == "true" and fact.cues_needed == 1 and sessions[name]
+    ]
+    return _off("evidence_per_fact", shown, dict.fromkeys(range(low, high + 1), 1.0), "facts shown")
+
+
+def _missing(published: Published) -> Figure:
+    """The share of the planned questions that is missing; what one persona is asked too often makes up for nobody."""
+    each, asked = published.plan.ask.questions_per_persona, Counter(question.persona_id for question in published.questions)
+    users = sorted({persona.persona_id for persona in published.personas})
+    missing = np.array([float(max(0, each - asked[user])) for user in users])
+    estimate = ratio(missing, np.full(len(users), float(each)))
+    return sample("questions_per_persona", users, estimate, Units(each * len(users), "questions planned"), Limit(None, OFF_PLAN))
 
 
 def _positions(published: Published) -> list[Figure]:

@@ -3,13 +3,14 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
-from schemas.ids import digest
+from schemas.fact import Fact
+from schemas.ids import digest, normalise
 from schemas.session import Session
 from validators.audit.embeddings import Embeddings
 from validators.audit.tables import Published
@@ -26,10 +27,8 @@ def reported(published: Published) -> dict[str, dict[str, Any]]:
     drawn = sorted(shown, key=lambda session: digest("reported", session.session_id))[:_TEXTS]
     texts = [session.user_text for session in drawn]
     words = [re.findall(r"\w+", text.casefold()) for text in texts]
-    changes = sum(fact.supersedes is not None for fact in published.facts.values())
-    people = len(published.personas)
     rows: dict[str, tuple[float | str | None, int, str]] = {
-        "changes_per_persona": (changes / people if people else None, people, "personas"),
+        **_changes(published),
         **_distances(published),
         "distinct_1": (_distinct(words, 1), len(words), "sessions drawn"),
         "distinct_2": (_distinct(words, 2), len(words), "sessions drawn"),
@@ -41,6 +40,27 @@ def reported(published: Published) -> dict[str, dict[str, Any]]:
         name: {"value": round(value, 4) if isinstance(value, float) else value, "n": n, "unit": unit}
         for name, (value, n, unit) in rows.items()
     }
+
+
+def _changes(published: Published) -> dict[str, tuple[float | None, int, str]]:
+    """How often lives change, how often what changes does, and how often it becomes again what it was before."""
+    changed = [(fact, chain) for fact in published.facts.values() if (chain := _replaced(published.facts, fact))]
+    changing = {chain[-1].fact_id for _, chain in changed}
+    back = sum(normalise(fact.value) in {normalise(old.value) for old in chain} for fact, chain in changed)
+    people, changes = len(published.personas), len(changed)
+    return {
+        "changes_per_persona": (changes / people if people else None, people, "personas"),
+        "changes_per_changing_fact": (changes / len(changing) if changing else None, len(changing), "first facts that changed"),
+        "changes_back": (back / changes if changes else None, changes, "changes"),
+    }
+
+
+def _replaced(facts: Mapping[str, Fact], fact: Fact) -> list[Fact]:
+    """The facts that came before it in its chain, the latest first."""
+    found: list[Fact] = []
+    while (old := facts.get((found[-1] if found else fact).supersedes or "")) is not None and old not in found:
+        found.append(old)
+    return found
 
 
 def _distances(published: Published) -> dict[str, tuple[float | None, int, str]]:
@@ -60,16 +80,16 @@ def _distances(published: Published) -> dict[str, tuple[float | None, int, str]]
 
 
 def _gaps(published: Published, sessions: Sequence[Session]) -> Iterator[tuple[str, tuple[int, float]]]:
-    """The distances in one history. A fact is replaced when the new one first shows."""
+    """The distances in one history. A fact is replaced when the new one first shows; of a chain, the latest that has shown."""
     last: dict[str, tuple[int, Session]] = {}
     shown: set[str] = set()
     passed = 0
     for session in sessions:
         for name in session.fact_ids:
             fact = published.facts.get(name)
-            replaced = fact.supersedes if fact and name not in shown else None
-            origin = name if session.role == "forget" else replaced
-            if origin in last:
+            replaced = [old.fact_id for old in _replaced(published.facts, fact)] if fact and name not in shown else []
+            origin = next((one for one in ([name] if session.role == "forget" else replaced) if one in last), None)
+            if origin is not None:
                 tokens, earlier = last[origin]
                 days = (session.started_at - earlier.started_at).total_seconds() / 86400
                 yield "forget" if session.role == "forget" else "update", (passed - tokens, days)

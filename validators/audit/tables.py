@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from schemas.config import AskConfig, DedupConfig, DistractConfig
+from schemas.config import AskConfig, ConverseConfig, DedupConfig, DistractConfig, ExpandConfig
 from schemas.errors import InputError
 from schemas.fact import Fact
 from schemas.history import History, Placement
@@ -26,6 +26,8 @@ class Plan:
     """What the config asked for, as far as figures compare with it."""
 
     ask: AskConfig
+    expand: ExpandConfig
+    converse: ConverseConfig
     distract: DistractConfig
     dedup: DedupConfig
 
@@ -34,6 +36,8 @@ class Plan:
         """The plan in a config as the manifest stores it."""
         return cls(
             AskConfig.model_validate(config["ask"]),
+            ExpandConfig.model_validate({"graded": 0, **config["expand"]}),  # an older config does not know faint facts
+            ConverseConfig.model_validate(config["converse"]),
             DistractConfig.model_validate(config["distract"]),
             DedupConfig.model_validate(config["dedup"]),
         )
@@ -113,12 +117,11 @@ def read_published(root: Path) -> Published:
         raise InputError(f"{root} is not a finished dataset: it has no manifest.json (run the pipeline to its end first)") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{root / 'manifest.json'} cannot be read as the manifest of a dataset: {' '.join(str(error).split())}") from error
-    return read_tables(root, plan)
+    return read_tables(root / "data", plan)
 
 
-def read_tables(root: Path, plan: Plan) -> Published:
-    """The tables below `root/data`, as planned by `plan`."""
-    data = root / "data"
+def read_tables(data: Path, plan: Plan) -> Published:
+    """The tables in the folder `data`, as planned by `plan`."""
     budgets = sorted(path.name for path in data.glob("histories_*"))
     missing = [name for name in ("personas", "facts", "sessions", "questions") if not (data / name).is_dir()]
     if missing or not budgets:

@@ -1,6 +1,7 @@
 """Clean published datasets for the audit's tests, made in memory without the pipeline, and ways to spoil and to store them.
 
-Every user is asked the same items of their split and holds another option of each, so golds are balanced. Texts are words drawn at random.
+Every user is asked the same items of their split and holds another option of each, so golds are balanced. Beside what is asked of, a user
+has facts that change or are only hinted at. Texts are words drawn at random.
 """
 
 import json
@@ -16,7 +17,6 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from schemas.arrow import to_table
-from schemas.config import AskConfig, DedupConfig, DistractConfig
 from schemas.fact import Fact
 from schemas.history import History, Placement
 from schemas.persona import Persona
@@ -26,17 +26,20 @@ from schemas.session import SCENARIOS, Evidence, Message, Session
 from validators.audit.tables import Plan, Published, SplitTables
 
 USERS: dict[Split, int] = {"train": 16, "validation": 4, "test": 12}
-ITEMS = 12
+ITEMS, UNASKED = 12, 4
+"""Attributes of a user that are asked about, and that are not."""
 SLOTS = 30
 """Sessions of a user."""
 SECTIONS: dict[str, Any] = {
     "ask": {"questions_per_persona": ITEMS, "kinds": {"current": 0.75, "forget": 1 / 12, "ownership": 1 / 12, "restraint": 1 / 12}},
+    "expand": {"updates": 1 / 7, "forgets": 1 / 14, "graded": 1 / 14},
+    "converse": {"sessions_per_fact": (1, 1)},
     "distract": {
         "noise": {"third_person": 1, "hypothetical": 0, "fiction": 0, "quoted": 0, "near_miss": 0, "assistant_only": 0},
     },
     "dedup": {},
 }  # fmt: skip
-PLAN = Plan(AskConfig(**SECTIONS["ask"]), DistractConfig(**SECTIONS["distract"]), DedupConfig(**SECTIONS["dedup"]))
+PLAN = Plan.of(SECTIONS)
 START = datetime(2025, 1, 1, 9, tzinfo=UTC)
 WORDS = (
     "river stone garden window market letter winter orange ladder copper meadow violin harbor candle forest basket mirror button engine "
@@ -90,6 +93,7 @@ class Maker:
                     sessions[forget_slot] = self.session(name, forget_slot, "forget", fact_id)
                     needs = (place, forget_slot)
             asked.append((kind, gold, () if kind == "restraint" else (fact_id,), needs))
+        self.unasked(tables, name, sorted({*range(SLOTS - 1)} - {*sessions, forget_slot}), sessions)
         told = [sessions.get(place) or self.session(name, place, "noise", None) for place in range(SLOTS)]
         tables.sessions.extend(told)
         placements = [self.ask(tables, split, name, index, items[index], *asked[index], told) for index in range(ITEMS)]
@@ -100,6 +104,25 @@ class Maker:
                 tokens=sum(session.tokens for session in told), questions=tuple(placements),
             )
         )  # fmt: skip
+
+    def unasked(self, tables: Any, name: str, free: list[int], sessions: dict[int, Session]) -> None:
+        """Facts of which half change in the mean, and of the others half show in two faint cues only."""
+        self.chance.shuffle(free)
+        for number in range(UNASKED):
+            attribute, value, first = f"unasked{number}", f"habit{number}", f"{name}/f{ITEMS + number:02d}"
+            fact = self.fact(name, first, attribute, value, "current")
+            if self.chance.random() < 1 / 2:
+                early, late = sorted((free.pop(), free.pop()))
+                tables.facts.extend([fact, fact.model_copy(update={"fact_id": f"{first}n", "value": f"new {value}", "supersedes": first})])
+                sessions[early] = self.session(name, early, "evidence", first)
+                sessions[late] = self.session(name, late, "update", f"{first}n")
+                continue
+            graded = self.chance.random() < 1 / 2
+            tables.facts.append(fact.model_copy(update={"cues_needed": 2 if graded else 1}))
+            for _ in range(2 if graded else 1):
+                place = free.pop()
+                session = self.session(name, place, "evidence", first)
+                sessions[place] = session.model_copy(update={"cue": "faint" if graded else "clear"})
 
     def slots(self) -> tuple[list[int], int]:
         """Where evidence may lie, in random order, and where the forget session lies. The last session is padding."""
@@ -138,7 +161,7 @@ class Maker:
         return Session(
             session_id=f"{name}/s{place:03d}", persona_id=name, started_at=START + timedelta(days=place),
             scenario=self.chance.choice(SCENARIOS), owner="self" if shows else "other" if trap else "nobody", role=role,
-            noise_kind=None if shows else "third_person" if trap else "unrelated", cue="clear" if role == "evidence" else None,
+            noise_kind=None if shows else "third_person" if trap else "unrelated", cue="clear" if role in ("evidence", "update") else None,
             fact_ids=(fact_id,) if fact_id and shows else (),
             trap_fact_ids=(fact_id,) if fact_id and trap else (),
             messages=(Message(role="user", content=f"{said} {cue}"), Message(role="assistant", content=self.text(6, 9))),
@@ -153,7 +176,7 @@ class Maker:
             fact_id=fact_id, persona_id=name, attribute=attribute, value=value, statement=value, owner="Ann" if trap else "self",
             status="trap" if trap else "true", kind="neutral", domain="d", polarity="positive", mutable=True, repeatable=True,
             cues_needed=1, valid_from=date(2024, 1, 1),
-            valid_until=None, supersedes=None, reason=None, forget_requested_at=None, bank_id=None,
+            valid_until=None, supersedes=None, reason=None, forget_requested_at=START if kind == "forget" else None, bank_id=None,
         )  # fmt: skip
 
     def persona(self, name: str, split: Split) -> Persona:

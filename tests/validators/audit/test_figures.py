@@ -8,10 +8,10 @@ import pytest
 
 from schemas.session import Session
 from tests.validators.audit.dataset import START, Maker, clean, spoil
-from validators.audit.audit import all_figures, audit, card_rows, earlier_versions, limit_text, value_text
+from validators.audit.audit import _row, all_figures, audit, card_rows, earlier_versions, limit_text, value_text
 from validators.audit.choosing import credit
 from validators.audit.reported import _distinct, _self_bleu, reported
-from validators.audit.statistics import Figure
+from validators.audit.statistics import Figure, Judged, Units, all_of
 from validators.audit.tables import Published
 
 
@@ -60,6 +60,12 @@ def test_values_and_limits_for_people() -> None:
     assert "solver_agrees" not in {row["name"] for row in card_rows({"figures": rows})}
 
 
+def test_one_violation_in_a_hundred_thousand_is_not_rounded_away() -> None:
+    row = _row(all_of("x", 1, Units(100_000, "x")), Judged("broken"))
+    assert (row["value"], value_text(row)) == (0.9999, "99.99 %")
+    assert _row(all_of("x", 0, Units(3, "x")), Judged("ok"))["value"] == 1
+
+
 def test_versions_are_ordered_by_number(tmp_path: Any) -> None:
     for name in ("0.9.0", "0.10.0", "0.10.0.retry1", "unfinished", "0.2"):
         (tmp_path / name).mkdir()
@@ -78,6 +84,23 @@ def test_diversity_of_words() -> None:
     other = "nothing that anybody else said".split()
     by_n = [math.log(0.1 / (5 - n)) for n in range(4)]  # no n-gram in common counts as a tenth of one
     assert _self_bleu([same, other]) == pytest.approx(math.exp(sum(by_n) / 4))
+
+
+def test_chains_of_changes() -> None:
+    """A drink that changes twice and goes back, of whose middle value nothing is in the history; and a pet that changes once."""
+    persona = clean().splits["test"].personas[0].persona_id
+    maker = Maker(1)
+    lives = {"tea": None, "coffee": "tea", "Tea.": "coffee", "cat": None, "dog": "cat"}
+    facts = [maker.fact(persona, name, "a", name, "current").model_copy(update={"supersedes": old}) for name, old in lives.items()]
+    sessions = [
+        maker.session(persona, place, role, fact).model_copy(update={"tokens": 10**place})
+        for place, (role, fact) in enumerate([("evidence", "tea"), ("noise", None), ("update", "Tea."), ("evidence", "tea")])
+    ]
+    tables = clean().splits["test"]
+    history = tables.histories[0].model_copy(update={"session_ids": tuple(one.session_id for one in sessions), "questions": ()})
+    found = reported(Published(clean().plan, {"test": type(tables)(tables.personas[:2], facts, sessions, (), [history])}))
+    names = ("changes_per_persona", "changes_per_changing_fact", "changes_back", "update_distance_tokens")
+    assert [(found[name]["value"], found[name]["n"]) for name in names] == [(1.5, 2), (1.5, 2), (0.3333, 3), (10, 1)]
 
 
 def test_distances_run_from_the_last_session_that_showed_the_fact() -> None:

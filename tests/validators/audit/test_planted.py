@@ -162,7 +162,21 @@ def first_of_train(row: Any) -> bool:
     return bool(row.persona_id == "ptrain00")
 
 
-def relabelled(field: str, old: str, new: str) -> Change:
+def without_item(name: str) -> Change:
+    """Leave an item out wherever it is asked, so that what is left is balanced."""
+    return lambda question: None if question.item_id in {f"i{split}{name}" for split in clean().splits} else question
+
+
+def of_the_old_fact(session: Session) -> Session:
+    """Let what showed the new value show the old one again."""
+    if session.role != "update":
+        return session
+    old = clean().facts[session.fact_ids[0]].supersedes
+    span = session.evidence[0].model_copy(update={"fact_id": old})
+    return session.model_copy(update={"fact_ids": (old,), "evidence": (span,)})
+
+
+def relabelled(field: str, old: Any, new: Any) -> Change:
     """Call rows something else."""
     return lambda row: row.model_copy(update={field: new}) if getattr(row, field) == old else row
 
@@ -195,6 +209,11 @@ EXACTLY: dict[str, tuple[Callable[[], Published], set[str]]] = {
     "kinds": (lambda: spoilt("questions", some(relabelled("kind", "current", "updated"))), set()),
     "scenarios": (lambda: spoilt("sessions", lambda row: row.model_copy(update={"scenario": "coding_help"})), set()),
     "noise": (lambda: spoilt("sessions", some(relabelled("noise_kind", "third_person", "quoted"))), set()),
+    "updates": (lambda: spoilt("facts", lambda row: None if row.supersedes else row), set()),
+    "forgets": (lambda: spoilt("facts", lambda row: row.model_copy(update={"forget_requested_at": None})), set()),
+    "graded": (lambda: spoilt("facts", some(relabelled("cues_needed", 1, 2))), set()),
+    "evidence_per_fact": (lambda: spoilt("sessions", of_the_old_fact), set()),
+    "questions_per_persona": (lambda: spoilt("questions", without_item("0")), set()),
     "evidence_position_middle": (lambda: spoilt("histories", near(at_end=False)), set()),
     "evidence_position_end": (lambda: spoilt("histories", near(at_end=True)), set()),
     "twin_balance": (lambda: spoilt("questions", once(lambda _: None)), set()),
