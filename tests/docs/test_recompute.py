@@ -116,6 +116,20 @@ def shift_a_span(sessions: list[Row]) -> None:
     next(one for one in sessions if one["role"] == "evidence")["evidence"][0]["end"] += 100_000
 
 
+def blank_a_span(sessions: list[Row]) -> None:
+    shown = next(one for one in sessions if one["role"] == "evidence" and "\n\n" in one["messages"][0]["content"])
+    start = shown["messages"][0]["content"].index("\n\n")
+    shown["evidence"][0].update({"message": 0, "start": start, "end": start + 2})
+
+
+def lose_the_spans(sessions: list[Row]) -> None:
+    next(one for one in sessions if one["role"] == "evidence")["evidence"].clear()
+
+
+def ask_nowhere(histories: list[Row]) -> None:
+    histories[0]["questions"].pop()
+
+
 def drop_a_session(sessions: list[Row]) -> None:
     sessions.remove(next(one for one in sessions if one["role"] == "evidence"))
 
@@ -125,6 +139,9 @@ def drop_a_session(sessions: list[Row]) -> None:
     [
         ("questions", move_a_gold, {"solver_agrees", "gold_position", "twin_balance"}),
         ("sessions", shift_a_span, {"spans_in_user_text"}),
+        ("sessions", blank_a_span, {"spans_in_user_text"}),
+        ("sessions", lose_the_spans, {"spans_in_user_text"}),
+        ("histories_*", ask_nowhere, {"solver_agrees", "deletion_certificate"}),
         ("sessions", drop_a_session, {"solver_agrees", "deletion_certificate", "evidence_before_question", "scenarios"}),
     ],
 )
@@ -158,6 +175,31 @@ def unspoilt(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_a_planted_flaw_changes_script_and_audit_alike(figure: str, tmp_path: Path, unspoilt: dict[str, Any]) -> None:
     root = stored(PLANTED[figure](), tmp_path)
     assert audited(root)[figure] != unspoilt[figure]
+    assert not differing(recompute(root))
+
+
+def test_content_words_alone_are_looked_for_and_secrets_may_be_said(tmp_path: Path) -> None:
+    values = ["the walk to w17", "of the", "Walk w17", "a swim"]
+
+    def fact(row: Fact) -> Fact:
+        number = int(row.fact_id.split("/f")[-1][:2]) if "/f" in row.fact_id else 0
+        return row.model_copy(update={"value": values[number % 4], "kind": "sensitive" if number % 3 == 0 else "neutral"})
+
+    def session(row: Session) -> Session:
+        said, answered = row.messages
+        return row.model_copy(
+            update={"messages": (said.model_copy(update={"content": f"{said.content} W17 or walk? A SWIM.\nOf the"}), answered)}
+        )
+
+    root = stored(spoil(spoil(clean(), "facts", fact), "sessions", session), tmp_path)
+    assert 0.2 < audited(root)["stated_outright"] < 0.9
+    assert not differing(recompute(root))
+
+
+def test_a_persona_that_names_another_split_than_its_file_is_counted(tmp_path: Path) -> None:
+    wrong = spoil(clean(), "personas", lambda row: row.model_copy(update={"split": "test"}) if row.persona_id == "ptrain00" else row)
+    root = stored(wrong, tmp_path)
+    assert audited(root)["shared_personas"] == 1
     assert not differing(recompute(root))
 
 
@@ -202,7 +244,8 @@ def test_two_solvers_agree_on_labels_drawn_at_random(seed: int, tmp_path: Path) 
 def test_files_to_compare_with_are_read_alike(kind: str, tmp_path: Path) -> None:
     root = stored(clean(), tmp_path / "data")
     long = [one.messages[0].content for one in clean().sessions if len(one.messages[0].content.split()) > 15]
-    record = {"rows": [{"text": f'Before: "{long[0].upper()}"\n\\ {long[1]}'}, {"text": "übrig"}]}
+    twelve = " ".join(long[2].split()[-12:])
+    record = {"rows": [{"text": f'Before: "{long[0].upper()}"\n\\ {long[1]}'}, {"text": twelve}, {"text": "übrig"}]}
     path = tmp_path / f"benchmark.{kind}"
     if kind == "parquet":
         pq.write_table(pa.Table.from_pylist([record]), path)
