@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from schemas.errors import InputError
+from store.dataset import data_hash
 from store.folder import write_json
 
 if TYPE_CHECKING:
@@ -28,14 +29,22 @@ FILE = "audit.json"
 def audit_command(ctx: click.Context, folder: Path, as_json: bool, against: tuple[Path, ...]) -> None:
     """Judge a finished dataset by its figures, and write them to audit.json in it. Exits with 1 where one is broken."""
     from validators.audit.audit import audit, earlier_versions
+    from validators.audit.findings import known_findings
     from validators.audit.tables import read_published
 
     refuse_missing(against)
-    found = audit(read_published(folder), earlier_versions(folder), against)
+    published = read_published(folder)
+    named = _decontaminated(folder)
+    known = known_findings(folder / FILE, data_hash(folder / "data"), named)
+    found = _with_people(audit(published, earlier_versions(folder), against, known), folder, folder / "data")
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         _print(found)
+        given = {path.name for path in against}
+        for name in (name for name in named if name not in given):
+            kept = "what was found when it was published is kept" if name in known.overlaps else "not compared with"
+            click.echo(f"contamination: {name} is named in the config and was not given with --against; {kept}.")
     write_json(folder / FILE, found)
     ctx.exit(0 if found["passed"] else 1)
 
@@ -50,9 +59,26 @@ def audit_run(run: "Run", data: Path) -> dict[str, Any]:
     earlier = earlier_versions(root)
     if config.seeds.splits_from:
         earlier.append(Path(config.seeds.splits_from))
-    found = audit(read_tables(data, Plan.of(config.public())), earlier, against)
+    found = _with_people(audit(read_tables(data, Plan.of(config.public())), earlier, against), root, data)
     write_json(root / FILE, found)
     return found
+
+
+def _with_people(found: dict[str, Any], root: Path, data: Path) -> dict[str, Any]:
+    """What was found of the tables in the folder `data`, with what people said of them, and the hash by which a later audit knows them."""
+    from validators.agreement import agreement_of
+
+    people = agreement_of(root, data)
+    rows = [
+        {name: round(value, 4) if isinstance(value, float) else value for name, value in row.model_dump().items()} for row in people.rows
+    ]
+    return {**found, "review": {"state": people.state, "rows": rows}, "data": data_hash(data)}
+
+
+def _decontaminated(root: Path) -> list[str]:
+    """The names of the files that the config of a finished dataset wants it to be compared with."""
+    manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
+    return [str(name) for name in manifest["config"].get("audit", {}).get("decontaminate", ())]
 
 
 def broken_figures(found: Mapping[str, Any]) -> list[str]:
@@ -81,10 +107,12 @@ def refuse_missing(against: Sequence[Path]) -> None:
 
 
 def _print(found: dict[str, Any]) -> None:
-    """One table of the figures with limits, then what is only reported."""
+    """One table of the figures with limits, then what is only reported, then what people found."""
     from rich.console import Console
     from rich.table import Table
 
+    from flows.review import agreement_table
+    from schemas.review import AgreementRow
     from validators.audit.audit import limit_text, value_text
 
     console = Console(soft_wrap=True, markup=False, highlight=False, width=None if sys.stdout.isatty() else 130)
@@ -105,5 +133,10 @@ def _print(found: dict[str, Any]) -> None:
         table.add_row(name, "-" if value is None else f"{value:,}" if isinstance(value, float) else value, f"{row['n']:,}", row["unit"])
     console.print()
     console.print(table)
+    console.print()
+    if rows := [AgreementRow.model_validate(row) for row in found["review"]["rows"]]:
+        console.print(agreement_table(rows))
+    else:
+        console.print(found["review"]["state"])
     broken = broken_figures(found)
     console.print(f"\nBroken: {', '.join(broken)}" if broken else "\nNo figure is broken.")

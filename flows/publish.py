@@ -39,7 +39,7 @@ from store.dataset import DataFolder, splits_present
 from store.folder import write_json, write_text
 from store.parts import Receipt, file_hash, read_part, write_table
 from text.encoder import encoder_id
-from validators.audit.audit import card_rows
+from validators.audit.audit import card_rows, review_text
 
 STAGE = "publish"
 VERSION = 2
@@ -235,6 +235,7 @@ def _card(run: Run, rows: Mapping[str, Mapping[Split, int]], audited: Mapping[st
         sizes=[{"name": table, "numbers": [counts[split] for split in splits]} for table, counts in rows.items()],
         broken=broken_figures(audited),
         figures=card_rows(audited),
+        review=review_text(audited["review"]),
         sources=f"{len(drawn)} from {', '.join(sources)}",
         licence_note=f"Licence of the seeds: {licence}." if licence else "The seeds' licence was not stated (seeds.license).",
         canary=f"subtext-canary-{digest('canary', run.config.dataset.name, run.config.dataset.version, run.seed, size=16)}",

@@ -26,7 +26,7 @@ from schemas.errors import InputError
 from schemas.fact import Fact
 from schemas.ids import derive, normalise, rng
 from schemas.question import ItemOption, Option, Question
-from schemas.review import Agreement, Answer, Asked
+from schemas.review import Agreement, AgreementRow, Answer, Asked
 from schemas.session import Message, SessionHead
 from store.answers import AnswerFile, review_folder
 from store.dataset import read_published, read_rows
@@ -139,20 +139,25 @@ def print_agreement(found: Agreement, console: Console) -> None:
     for one in found.reviewers:
         unknown = f", {one.unknown} of other records (ignored)" if one.unknown else ""
         console.print(Text(f"{one.name}: {one.sessions} sessions, {one.questions} questions, {one.skipped} skipped{unknown}"))
+    console.print()
+    console.print(agreement_table(found.rows))
+    console.print()
+    for kind in found.kinds:
+        console.print(Text(f"{kind.what}, {kind.kind}: agreed {kind.agreed} of {kind.answers}"))
+
+
+def agreement_table(rows: Sequence[AgreementRow]) -> Table:
+    """Who agrees how far with whom, on what."""
     table = Table("people", "against", "what", box=None, pad_edge=False)
     for name in ("n", "agree", "kappa", "95 % interval"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
-    for row in found.rows:
+    for row in rows:
         interval = "-" if row.low is None or row.high is None else f"{row.low:.2f} to {row.high:.2f}"
         table.add_row(
             row.people, row.against, row.what, str(row.answers), _figure(row.agreement), _figure(row.kappa), interval, Text(row.note)
         )
-    console.print()
-    console.print(table)
-    console.print()
-    for kind in found.kinds:
-        console.print(Text(f"{kind.what}, {kind.kind}: agreed {kind.agreed} of {kind.answers}"))
+    return table
 
 
 def _figure(value: float | None) -> str:

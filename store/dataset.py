@@ -15,8 +15,10 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.arrow import arrow_schema, from_table, to_table
 from schemas.errors import InputError
+from schemas.ids import digest
 from schemas.seed import SPLITS, Split
 from store.folder import RunFolder, disk_errors, sync
+from store.parts import file_hash
 
 ROWS_PER_GROUP = 1024
 ROWS_PER_FILE = 65_536
@@ -111,6 +113,11 @@ class TableWriter:
             writer, self._writer = self._writer, None
             with disk_errors(self._folder):
                 writer.close()
+
+
+def data_hash(data: Path) -> str:
+    """Hash of the published tables in the folder `data`: of their names and bytes."""
+    return digest(*((path.relative_to(data).as_posix(), file_hash(path)) for path in sorted(data.rglob("*.parquet"))), size=16)
 
 
 def splits_present(data: Path, config: str) -> list[Split]:

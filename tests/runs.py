@@ -22,6 +22,7 @@ TINY: dict[str, Any] = {
     "ask": {"questions_per_persona": 8},
     "distract": {"noise": {"hypothetical": 1, "third_person": 1, "quoted": 1, "fiction": 1, "near_miss": 1, "assistant_only": 1}},
     "assemble": {"budgets": [12_000]},
+    "audit": {"gate": "report"},  # so few people can be asked little
 }
 TINY_SETTINGS = [
     "--set", "dataset.name=tiny", "--set", "seeds.builtin_count=5", "--set", "run.shard_size=2", "--set", "expand.facts_per_persona=5",

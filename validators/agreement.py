@@ -90,17 +90,17 @@ class _Label:
     """The `implicit` rule's word, `yes` where it finds the value said; empty where there is no value."""
 
 
-def agreement_of(root: Path) -> Agreement:
+def agreement_of(root: Path, data: Path | None = None) -> Agreement:
     """What people said of the dataset in the run folder `root`, against its labels; a state of its own where nobody has answered yet.
 
-    It reads `review/` and the published tables, and needs no manifest: the audit may call it before one is written.
+    It reads `review/` and the published tables, or those in the folder `data` where they are not in their place yet.
     """
     everyone = {
         name: answers for name, answers in read_all(root).items() if any({"value", "option"} & one.keys() for one in answers.values())
     }
     if not everyone:
         return Agreement(state="not reviewed by people")
-    labels = _labels(root, {record for answers in everyone.values() for record in answers})
+    labels = _labels(data or root / "data", {record for answers in everyone.values() for record in answers})
     known = {name: {record: one for record, one in answers.items() if record in labels} for name, answers in everyone.items()}
     rows = [row for name, answers in known.items() for row in _against_labels(name, [answers], labels)]
     if len(known) > 1:
@@ -117,8 +117,7 @@ def agreement_of(root: Path) -> Agreement:
     )
 
 
-def _labels(root: Path, wanted: set[str]) -> dict[str, _Label]:
-    data = root / "data"
+def _labels(data: Path, wanted: set[str]) -> dict[str, _Label]:
     sessions = read_published(data, "sessions", SessionHead, only=("session_id", wanted))
     spoken = {one.session_id: one.messages for one in read_published(data, "sessions", _Spoken, only=("session_id", wanted))}
     shown = {name for session in sessions if (name := fact_shown(session))}

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from flows.cli import main
 from schemas.errors import InputError
+from schemas.session import Session
+from store.dataset import read_published
 from tests.runs import hashes, run_here, tiny
 from tests.validators.audit.dataset import clean, spoil, store
 
@@ -95,6 +98,31 @@ def test_a_run_is_compared_with_the_texts_of_its_config_whose_folders_it_does_no
     manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["config"]["audit"]["decontaminate"] == ["held-out.jsonl"]
     assert manifest["config_identity"] == json.loads((published / "manifest.json").read_text(encoding="utf-8"))["config_identity"]
+
+
+def test_an_audit_without_the_files_of_the_config_keeps_what_was_found_with_them(published: Path, tmp_path: Path) -> None:
+    said = [max((m.content for m in row.messages), key=len) for row in read_published(published / "data", "sessions", Session)[:2]]
+    names = ("held-out.txt", "benchmark.txt")
+    for name, text in zip(names, said, strict=True):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    root = run_here(tiny(audit={"decontaminate": [str(tmp_path / names[0])]}), tmp_path).folder.root
+
+    def contamination(*arguments: str) -> tuple[Any, list[str], str]:
+        output = audit(str(root), *arguments).output
+        found = json.loads((root / "audit.json").read_text(encoding="utf-8"))
+        return found["figures"]["contamination"]["value"], sorted(found["overlaps"]), output
+
+    kept = "held-out.txt is named in the config and was not given with --against; what was found when it was published is kept."
+    value, files, output = contamination()
+    assert value >= 1 and files == ["held-out.txt"] and kept in output
+    both, files, output = contamination("--against", str(tmp_path / names[1]))
+    assert both > value and files == sorted(names) and kept in output, "one file does not take the place of another"
+    assert contamination()[:2] == (value, ["held-out.txt"]), "and what was only given once is not kept"
+    assert kept not in contamination("--against", str(tmp_path / names[0]))[2]
+    table = next((root / "data" / "personas").glob("train-*.parquet"))
+    pq.write_table(pq.read_table(table), table)
+    value, files, output = contamination()
+    assert (value, files) == (None, []) and "not given with --against; not compared with" in output, "these are other tables"
 
 
 def test_texts_that_are_not_there_stop_the_run_before_it_starts(tmp_path: Path) -> None:

@@ -1,17 +1,16 @@
 """The gate: a dataset with a broken figure is not published, unless whoever runs it says so; then it says so itself."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
 
 from flows.pipeline import Outcome
+from schemas.config import Config, load_config
 from schemas.errors import SubtextError
 from tests.llm import said
-from tests.runs import hashes, run_here, subtext, tiny
+from tests.runs import REPO, hashes, run_here, subtext, tiny
 
 VISIBLE = ("data", "README.md", "manifest.json", "catalog.duckdb", "splits.parquet", "summary.json")
 
@@ -25,15 +24,22 @@ def evaluation_set(published: Path, tmp_path: Path) -> Path:
     return path
 
 
-def run_gated(out: Path, against: Path, gate: str | None = None) -> Outcome:
-    """Run the tiny config against `against`; without a gate, by the default."""
-    audit: Mapping[str, Any] = {"decontaminate": [str(against)], **({"gate": gate} if gate else {})}
-    return run_here(tiny(audit=dict(audit)), out)
+def run_gated(out: Path, against: Path, gate: str = "block") -> Outcome:
+    """Run the tiny config and compare it with `against`."""
+    return run_here(tiny(audit={"decontaminate": [str(against)], "gate": gate}), out)
 
 
 def there(root: Path) -> set[str]:
     """What a reader would see in the folder, and whatever is unfinished."""
     return {name for name in VISIBLE if (root / name).exists()} | {path.name for path in root.glob(".*.tmp")}
+
+
+def test_the_gate_is_closed_unless_a_config_opens_it() -> None:
+    assert Config.model_validate({"dataset": {"name": "d"}}).audit.gate == "block"
+    assert [path.stem for path in sorted((REPO / "configs").glob("*.yaml")) if load_config(path).audit.gate == "report"] == [
+        "demo",
+        "local-llm",
+    ]
 
 
 def test_a_broken_dataset_is_refused_and_only_its_figures_stay(evaluation_set: Path, tmp_path: Path) -> None:

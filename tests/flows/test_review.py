@@ -22,6 +22,7 @@ from schemas.review import Agreement, AgreementRow, Answer, Asked, KindRow, Revi
 from schemas.session import NOISE_KINDS, Session
 from store.dataset import read_published
 from tests.runs import REPO, command, run_here, tiny
+from validators.audit.audit import review_text
 
 TELLS = "What does this tell you about the user?"
 SIZE = 6
@@ -381,6 +382,46 @@ def test_the_report_of_two_reviewers(folder: Path) -> None:
     assert stored["disagreed"] == [exhibits[wrong].record_id]
     assert [row["agreement"] for row in stored["rows"] if (row["people"], row["what"]) == ("ben", "option")] == [0.9]
     assert not list((folder / "review").glob(".*"))
+
+
+def test_the_audit_says_what_people_found_and_the_card_once_it_is_written_again(folder: Path, tmp_path: Path) -> None:
+    def audited() -> tuple[str, dict[str, Any]]:
+        done = subprocess.run(
+            command("audit", str(folder)),
+            capture_output=True,
+            text=True,
+            cwd=REPO,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(REPO)},
+        )
+        return done.stdout, json.loads((folder / "audit.json").read_text("utf-8"))["review"]
+
+    said, people = audited()
+    assert "\nnot reviewed by people\n" in said and people == {"state": "not reviewed by people", "rows": []}
+    assert "People: not reviewed by people." in (folder / "README.md").read_text("utf-8")
+    typed = right(folder, sample(folder, SIZE, 1))
+    review(folder, flat(typed))
+    wrong = [["1"] if len(lines) == 1 else lines for lines in typed]
+    review(folder, flat(wrong), "--reviewer", "ben")
+    said, people = audited()
+    rows = {(row["people"], row["against"], row["what"]): row for row in people["rows"]}
+    assert people["state"] == "reviewed by people"
+    found = rows["all", "labels", "option"]
+    assert found["answers"] == 6 and found["records"] == 3 and found["low"] < found["kappa"] < found["high"]
+    assert re.search(
+        rf"all +labels +option +6 +{found['agreement']:.2f} +{found['kappa']:.2f} +{found['low']:.2f} to {found['high']:.2f}", said
+    )
+    sentence = review_text(people)
+    assert (
+        f"option against the labels κ {found['kappa']:.2f} (agreement {found['agreement']:.2f}, 95 % interval {found['low']:.2f} to"
+        in sentence
+    )
+    place = tmp_path / "output" / "tiny"
+    place.mkdir(parents=True)
+    (folder / "catalog.duckdb").unlink()
+    shutil.move(folder, place / "0.1.0")
+    run_here(tiny(seeds={"builtin_count": 14}), tmp_path / "output")
+    assert f"People: {sentence}." in (place / "0.1.0" / "README.md").read_text("utf-8")
 
 
 def test_what_models_write_cannot_steer_the_terminal() -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from validators.audit.choosing import choosing_figures
-from validators.audit.contamination import contamination_figures
+from validators.audit.contamination import contamination_figures, find_overlaps
 from validators.audit.embeddings import embed_questions
 from validators.audit.evidence import evidence_figures
+from validators.audit.findings import NOTHING, Findings
 from validators.audit.plan import plan_figures
 from validators.audit.probes import probe_figures
 from validators.audit.reported import PERSONAMEM_V2, reported
@@ -17,28 +18,31 @@ from validators.audit.statistics import Figure, Judged, judge
 from validators.audit.tables import Published
 
 
-def audit(published: Published, earlier: Sequence[Path] = (), against: Sequence[Path] = ()) -> dict[str, Any]:
-    """All figures by name, with their verdicts; `passed` unless one is broken.
+def audit(published: Published, earlier: Sequence[Path] = (), against: Sequence[Path] = (), known: Findings = NOTHING) -> dict[str, Any]:
+    """All figures by name, with their verdicts; `passed` unless one is broken; and what was found beside the tables.
 
     `earlier`: `splits.parquet` of earlier versions, whose personas must not have moved. `against`: files with texts, such as evaluation
-    sets, with which the dataset must have nothing in common.
+    sets, with which the dataset must have nothing in common. `known`: what is known of these tables already; of files in `against`, it
+    is found anew.
     """
-    figures = all_figures(published, earlier, against)
+    found = known.model_copy(update={"overlaps": {**known.overlaps, **find_overlaps(published, against)}})
+    figures = all_figures(published, earlier, found)
     judged = judge(figures)
     return {
         "passed": all(one.verdict != "broken" for one in judged.values()),
         "figures": {figure.name: _row(figure, judged[figure.name]) for figure in figures},
         "reported": reported(published),
+        **found.model_dump(mode="json"),
     }
 
 
-def all_figures(published: Published, earlier: Sequence[Path] = (), against: Sequence[Path] = ()) -> list[Figure]:
+def all_figures(published: Published, earlier: Sequence[Path] = (), found: Findings = NOTHING) -> list[Figure]:
     """The figures that have limits, in the order in which they are shown."""
     return [
         *_guessing_figures(published),
         *evidence_figures(published),
         *sharing_figures(published, earlier),
-        *contamination_figures(published, against),
+        *contamination_figures(published, found.overlaps),
         *plan_figures(published),
     ]
 
@@ -86,6 +90,20 @@ def card_rows(audited: Mapping[str, Any]) -> list[dict[str, str]]:
         for name, figure in audited["figures"].items()
         if figure["users"] is not None or figure["verdict"] != "ok"
     ]
+
+
+def review_text(review: Mapping[str, Any]) -> str:
+    """What people found, in a sentence for the card: kappa, its 95 % interval and the number of answers, of all who reviewed together."""
+    rows = [row for row in review["rows"] if row["against"] in ("labels", "implicit")]
+    everybody = [row for row in rows if row["people"] == "all"] or rows
+    said = []
+    for row in everybody:
+        if row["answers"]:
+            kappa = "κ -" if row["kappa"] is None else f"κ {row['kappa']:.2f}"
+            interval = "" if row["low"] is None else f", 95 % interval {row['low']:.2f} to {row['high']:.2f}"
+            against = "labels" if row["against"] == "labels" else "rule"
+            said.append(f"{row['what']} against the {against} {kappa} (agreement {row['agreement']:.2f}{interval}, n = {row['answers']})")
+    return f"{review['state']}{': ' * bool(said)}{'; '.join(said)}"
 
 
 def _order(name: str) -> list[tuple[int, str]]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,13 +16,32 @@ GRAM = 13
 _WORD = re.compile(r"\w+")
 
 
-def contamination_figures(published: Published, against: Sequence[Path]) -> list[Figure]:
-    """How many sessions and items share 13 words in a row with a text in `against`; 0."""
-    foreign = {gram for path in against for text in read_texts(path) for gram in _grams([text])}
-    texts = [[message.content for message in session.messages] for session in published.sessions]
-    texts += {q.item_id: [q.text, *(option.text for option in q.options)] for q in published.questions}.values()
-    found = sum(not foreign.isdisjoint(_grams(text)) for text in texts) if foreign else 0
-    return [count_of("contamination", found, Units(len(texts) if against else 0, "sessions and items"))]
+def find_overlaps(published: Published, against: Sequence[Path]) -> dict[str, tuple[str, ...]]:
+    """By the name of each file in `against`: the sessions and items that share 13 words in a row with a text in it."""
+    foreign: dict[str, set[int]] = {path.name: set() for path in against}
+    for path in against:
+        foreign[path.name].update(_grams(read_texts(path)))
+    found: dict[str, list[str]] = {name: [] for name in foreign}
+    for record, text in _texts(published) if any(foreign.values()) else ():
+        grams = set(_grams(text))
+        for name, known in foreign.items():
+            if not grams.isdisjoint(known):
+                found[name].append(record)
+    return {name: tuple(records) for name, records in found.items()}
+
+
+def contamination_figures(published: Published, overlaps: Mapping[str, Collection[str]]) -> list[Figure]:
+    """How many sessions and items overlap with any of the files; 0."""
+    shared = {record for records in overlaps.values() for record in records}
+    texts = len(published.sessions) + len({question.item_id for question in published.questions})
+    return [count_of("contamination", len(shared), Units(texts if overlaps else 0, "sessions and items"))]
+
+
+def _texts(published: Published) -> Iterator[tuple[str, Sequence[str]]]:
+    for session in published.sessions:
+        yield session.session_id, [message.content for message in session.messages]
+    for item in {question.item_id: question for question in published.questions}.values():
+        yield item.item_id, [item.text, *(option.text for option in item.options)]
 
 
 def read_texts(path: Path) -> Iterator[str]:

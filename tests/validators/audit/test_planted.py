@@ -1,7 +1,7 @@
 """Every flaw that a figure is there for, planted in a clean dataset: the audit names it. And clean datasets are left in peace."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,15 @@ from schemas.history import History
 from schemas.question import Question
 from schemas.session import Evidence, Message, Session
 from tests.validators.audit.dataset import START, clean, copied, spoil
-from validators.audit.audit import all_figures
-from validators.audit.statistics import judge
+from validators.audit.audit import all_figures, audit
 from validators.audit.tables import Published
 
 Change = Callable[[Any], Any]
 
 
-def broken(published: Published, **more: Any) -> set[str]:
+def broken(published: Published, earlier: Sequence[Path] = (), against: Sequence[Path] = ()) -> set[str]:
     """The figures that the audit calls broken."""
-    return {name for name, one in judge(all_figures(published, **more)).items() if one.verdict == "broken"}
+    return {name for name, figure in audit(published, earlier, against)["figures"].items() if figure["verdict"] == "broken"}
 
 
 def gold_text(change: Callable[[Question, str], str]) -> Change:
