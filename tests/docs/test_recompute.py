@@ -213,7 +213,8 @@ def scrambled(seed: int) -> Published:
     def fact(row: Fact) -> Fact:
         drawn = {"attribute": f"attribute{chance.randrange(4)}", "cues_needed": chance.randint(1, 3), "repeatable": chance.random() < 0.8}
         value = chance.choice([row.value, f"Value{chance.randrange(3)}  of{chance.randrange(4)}. "])
-        return row.model_copy(update={**drawn, "value": value, "status": chance.choice(["true", "true", "true", "trap"])})
+        status = "true" if row.supersedes else chance.choice(["true", "true", "true", "trap"])
+        return row.model_copy(update={**drawn, "value": value, "status": status})
 
     def session(row: Session) -> Session:
         role = chance.choice(["evidence", "evidence", "update", "noise", "noise", "forget"])
