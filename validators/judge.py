@@ -42,14 +42,17 @@ class Judge:
     async def blind(self, query: str, options: Sequence[str], seed: int, record_id: str) -> Verdict:
         """Whether a reader who knows nothing of the user is left undecided."""
         prompt = "judge/blind"
-        variables = {"query": query, "options": tuple(options)}
         try:
-            shares = (await self.author.write(prompt, variables, LetterShares, derive(seed, prompt), record_id)).shares
+            shares = await self.shares(prompt, {"query": query, "options": tuple(options)}, seed, record_id)
         except Unwritten as gone:
             return self._verdict(prompt, record_id, False, f"unreadable verdict ({gone.reason})")
         most = max(shares)
         reason = f"without the user, option {shares.index(most) + 1} draws {most:.0%}"
         return self._verdict(prompt, record_id, most <= self.lean, reason, score=most)
+
+    async def shares(self, prompt: str, variables: Mapping[str, object], seed: int, record_id: str) -> tuple[float, ...]:
+        """How a reply of one letter divides its probability among the options. Raises Unwritten where it cannot be read."""
+        return (await self.author.write(prompt, variables, LetterShares, derive(seed, prompt), record_id)).shares
 
     def _verdict(self, prompt: str, record_id: str, passed: bool, reason: str, **more: Any) -> Verdict:
         name = prompt.replace("/", "_")
