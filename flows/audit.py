@@ -51,7 +51,10 @@ def audit_command(ctx: click.Context, folder: Path, as_json: bool, against: tupl
 
 def audit_run(run: "Run", data: Path) -> dict[str, Any]:
     """Audit the tables that `run` has just written in the folder `data`, and keep the result in the run folder."""
+    from flows.run import gather
     from validators.audit.audit import audit, earlier_versions
+    from validators.audit.findings import Findings
+    from validators.audit.guessing import guess
     from validators.audit.tables import Plan, read_tables
 
     config, root = run.config, run.folder.root
@@ -59,7 +62,9 @@ def audit_run(run: "Run", data: Path) -> dict[str, Any]:
     earlier = earlier_versions(root)
     if config.seeds.splits_from:
         earlier.append(Path(config.seeds.splits_from))
-    found = _with_people(audit(read_tables(data, Plan.of(config.public())), earlier, against), root, data)
+    published = read_tables(data, Plan.of(config.public()))
+    (guesses,) = gather([guess(run.judge, published, run.seed)]) if run.judge else ({},)
+    found = _with_people(audit(published, earlier, against, Findings(guesses=guesses)), root, data)
     write_json(root / FILE, found)
     return found
 

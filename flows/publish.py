@@ -87,7 +87,7 @@ def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: dict[st
         _withdraw(run, data)
         raise SubtextError(why)
     data.appear()
-    summary["broken"] = broken_figures(audited)
+    summary |= {**run.author.spent(), "broken": broken_figures(audited)}  # the audit may have asked a judge
     published = {kind: sum(sizes.rows[f"{kind}s"].values()) for kind in ("persona", "fact", "session", "question")}
     summary["stages"][STAGE] = {
         "seconds": round(time.monotonic() - began, 3),

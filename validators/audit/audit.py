@@ -10,6 +10,7 @@ from validators.audit.contamination import contamination_figures, find_overlaps
 from validators.audit.embeddings import embed_questions
 from validators.audit.evidence import evidence_figures
 from validators.audit.findings import NOTHING, Findings
+from validators.audit.guessing import guess_figures
 from validators.audit.plan import plan_figures
 from validators.audit.probes import probe_figures
 from validators.audit.reported import PERSONAMEM_V2, reported
@@ -39,7 +40,8 @@ def audit(published: Published, earlier: Sequence[Path] = (), against: Sequence[
 def all_figures(published: Published, earlier: Sequence[Path] = (), found: Findings = NOTHING) -> list[Figure]:
     """The figures that have limits, in the order in which they are shown."""
     return [
-        *_guessing_figures(published),
+        *_chosen_figures(published),
+        *guess_figures(published, found.guesses),
         *evidence_figures(published),
         *sharing_figures(published, earlier),
         *contamination_figures(published, found.overlaps),
@@ -47,7 +49,7 @@ def all_figures(published: Published, earlier: Sequence[Path] = (), found: Findi
     ]
 
 
-def _guessing_figures(published: Published) -> list[Figure]:
+def _chosen_figures(published: Published) -> list[Figure]:
     """What needs embeddings of all questions, which are let go of before near duplicates take their memory."""
     embeddings = embed_questions(published)
     return [*choosing_figures(published, embeddings), *probe_figures(published, embeddings)]

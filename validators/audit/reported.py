@@ -30,6 +30,7 @@ def reported(published: Published) -> dict[str, dict[str, Any]]:
     rows: dict[str, tuple[float | str | None, int, str]] = {
         **_changes(published),
         **_distances(published),
+        "judge_certificates": _judge_certificates(published),
         "distinct_1": (_distinct(words, 1), len(words), "sessions drawn"),
         "distinct_2": (_distinct(words, 2), len(words), "sessions drawn"),
         "self_bleu": (_self_bleu(words[:_BLEU_TEXTS]), len(words[:_BLEU_TEXTS]), "sessions drawn"),
@@ -53,6 +54,13 @@ def _changes(published: Published) -> dict[str, tuple[float | None, int, str]]:
         "changes_per_changing_fact": (changes / len(changing) if changing else None, len(changing), "first facts that changed"),
         "changes_back": (back / changes if changes else None, changes, "changes"),
     }
+
+
+def _judge_certificates(published: Published) -> tuple[float | None, int, str]:
+    """The share of the certificates by judges, not by the solver, that hold in all three points."""
+    by_judges = [one for question in published.questions for one in question.certificates if one.by != "solver"]
+    holding = sum(one.gold and one.without_evidence and one.without_others for one in by_judges)
+    return (holding / len(by_judges) if by_judges else None, len(by_judges), "certificates by judges")
 
 
 def _replaced(facts: Mapping[str, Fact], fact: Fact) -> list[Fact]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from schemas.question import Certificate
 from schemas.session import Session
 from tests.validators.audit.dataset import START, Maker, clean, spoil
 from validators.audit.audit import _row, all_figures, audit, card_rows, earlier_versions, limit_text, value_text
@@ -101,6 +102,19 @@ def test_chains_of_changes() -> None:
     found = reported(Published(clean().plan, {"test": type(tables)(tables.personas[:2], facts, sessions, (), [history])}))
     names = ("changes_per_persona", "changes_per_changing_fact", "changes_back", "update_distance_tokens")
     assert [(found[name]["value"], found[name]["n"]) for name in names] == [(1.5, 2), (1.5, 2), (0.3333, 3), (10, 1)]
+
+
+def test_certificates_by_judges_are_counted_and_the_solvers_are_not() -> None:
+    def certified(question: Any) -> Any:
+        by_hand = [("solver", False)] if question.kind != "current" else [("solver", True), ("a model", question.gold_index != 0)]
+        made = tuple(Certificate(by=by, gold=True, without_evidence=holds, without_others=True) for by, holds in by_hand)
+        return question.model_copy(update={"certificates": made})
+
+    judged = [question for question in clean().questions if question.kind == "current"]
+    row = reported(spoil(clean(), "questions", certified))["judge_certificates"]
+    assert row["n"] == len(judged)
+    assert row["value"] == round(sum(question.gold_index != 0 for question in judged) / len(judged), 4)
+    assert reported(clean())["judge_certificates"]["value"] is None
 
 
 def test_distances_run_from_the_last_session_that_showed_the_fact() -> None:

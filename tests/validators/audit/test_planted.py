@@ -14,14 +14,16 @@ from schemas.question import Question
 from schemas.session import Evidence, Message, Session
 from tests.validators.audit.dataset import START, clean, copied, spoil
 from validators.audit.audit import all_figures, audit
+from validators.audit.findings import NOTHING, Findings, Guesses
+from validators.audit.guessing import LIMITS
 from validators.audit.tables import Published
 
 Change = Callable[[Any], Any]
 
 
-def broken(published: Published, earlier: Sequence[Path] = (), against: Sequence[Path] = ()) -> set[str]:
+def broken(published: Published, earlier: Sequence[Path] = (), against: Sequence[Path] = (), known: Findings = NOTHING) -> set[str]:
     """The figures that the audit calls broken."""
-    return {name for name, figure in audit(published, earlier, against)["figures"].items() if figure["verdict"] == "broken"}
+    return {name for name, figure in audit(published, earlier, against, known)["figures"].items() if figure["verdict"] == "broken"}
 
 
 def gold_text(change: Callable[[Question, str], str]) -> Change:
@@ -255,8 +257,18 @@ def test_overlap_with_given_texts_is_named(tmp_path: Path, kind: str) -> None:
     assert broken(clean(), against=[path]) == set()
 
 
+@pytest.mark.parametrize(("figure", "limit"), LIMITS.items())
+def test_guesses_that_are_too_good_are_named(figure: str, limit: float) -> None:
+    def guessed(share: float) -> set[str]:
+        earned = {question.question_id: share for question in clean().splits["test"].questions}
+        return broken(clean(), known=Findings(guesses={figure: Guesses(by="a model", earned=earned)}))
+
+    assert guessed(limit + 0.01) == {figure}
+    assert guessed(limit) == set()
+
+
 def test_every_figure_has_a_planted_flaw() -> None:
-    assert {figure.name for figure in all_figures(clean())} == {*TEXTS, *EXACTLY, "moved_personas", "contamination"}
+    assert {figure.name for figure in all_figures(clean())} == {*TEXTS, *EXACTLY, *LIMITS, "moved_personas", "contamination"}
 
 
 def test_clean_datasets_are_left_in_peace() -> None:
