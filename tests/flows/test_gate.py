@@ -83,8 +83,8 @@ def test_a_refused_run_is_published_as_failing_without_making_anything_anew(eval
     assert all(stage["parts"] == stage["reused"] for name, stage in summary["stages"].items() if name != "publish")
     assert summary["broken"] == ["contamination"]
     assert json.loads((root / "manifest.json").read_text(encoding="utf-8"))["audit"] == "failing"
-    head = (root / "README.md").read_text(encoding="utf-8").split("| table |")[0]
-    assert "**Warning: this dataset fails its audit.** Broken: contamination." in head
+    card = (root / "README.md").read_text(encoding="utf-8")
+    assert "# tiny 0.1.0\n\n> **Warning: this dataset fails its audit.** Broken: contamination. These" in card
     assert subtext("run", *arguments, tiny_run=True).returncode == 0, "what is published stays published"
 
 
