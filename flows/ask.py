@@ -10,7 +10,7 @@ from flows.fill import fill_history
 from flows.heads import read_heads
 from flows.readings import with_readings
 from flows.run import Run
-from flows.timeline import life_of
+from flows.timeline import life_of, waking_between
 from prompts.catalogue import load_catalogue
 from schemas.expansion import Expansion
 from schemas.ids import normalise, rng
@@ -97,7 +97,7 @@ def _question(run: Run, ask: Ask, number: int) -> Question:
         asked_at = max(before, life_of(run.seed, ask.person.name, run.config.expand.months).end) + timedelta(minutes=30 + number)
     else:
         until = min(heads[position].started_at, candidate.before or heads[position].started_at)
-        asked_at = before + max(timedelta(minutes=1), (until - before) / 2)
+        asked_at = waking_between(before, max(until, before + timedelta(minutes=2)))
     return Question(
         question_id=question_id,
         item_id=candidate.item.item_id,

@@ -87,8 +87,8 @@ def _decontaminated(root: Path) -> list[str]:
 
 
 def broken_figures(found: Mapping[str, Any]) -> list[str]:
-    """The names of the figures that are broken."""
-    return [name for name, figure in found["figures"].items() if figure["verdict"] == "broken"]
+    """The names of the figures that are broken, and by which the dataset fails."""
+    return [name for name, figure in found["figures"].items() if figure["blocks"] and figure["verdict"] == "broken"]
 
 
 def refusal(run: "Run", found: dict[str, Any]) -> str | None:
@@ -144,4 +144,7 @@ def _print(found: dict[str, Any]) -> None:
     else:
         console.print(found["review"]["state"])
     broken = broken_figures(found)
-    console.print(f"\nBroken: {', '.join(broken)}" if broken else "\nNo figure is broken.")
+    beside = [name for name, figure in found["figures"].items() if not figure["blocks"] and figure["verdict"] == "broken"]
+    console.print(f"\nBroken: {', '.join(broken)}" if broken else "\nNo figure is broken." if not beside else "")
+    if beside:
+        console.print(f"Off the plan, by which no dataset fails: {', '.join(beside)}")

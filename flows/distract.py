@@ -19,7 +19,7 @@ from schemas.fact import Fact
 from schemas.ids import derive, rng, unit_interval
 from schemas.outcome import Reject
 from schemas.persona import Persona
-from schemas.session import NoiseKind, Scenario, Session
+from schemas.session import SCENARIOS, NoiseKind, Scenario, Session
 from store.parts import Produced, Receipt, ensure_part, read_part
 
 STAGE = "distract"
@@ -27,6 +27,8 @@ VERSION = 4
 _USUAL_TOKENS, _MOST_AT_ONCE = 300, 64
 _MARGIN = 1.137
 """Sessions are written up to this multiple of what the largest history must hold at least: dedup may take some, and lengths vary."""
+_ERRANDS = 0.5
+"""Share of the unrelated sessions that are errands such as those in which facts show; the others are impersonal tasks."""
 _AREAS: Mapping[str, Scenario] = {
     "code": "coding_help", "maths": "data_or_spreadsheet", "howto": "knowledge_query", "writing": "professional_writing",
 }  # fmt: skip
@@ -105,8 +107,8 @@ def _planned(expansion: Expansion) -> list[tuple[NoiseKind, Fact]]:
 async def _write(run: Run, persona: Persona, number: int, kind: NoiseKind, fact: Fact | None) -> Session | Reject:
     session_id = f"{persona.persona_id}/s{number:03d}"
     chance = rng(run.seed, session_id, "setting")
-    area = chance.choice(sorted(_AREAS))
-    scenario = _AREAS[area] if fact is None else chance.choice(_TRAP_SCENARIOS[kind])
+    area = "errand" if chance.random() < _ERRANDS else chance.choice(sorted(_AREAS))
+    scenario = chance.choice(_TRAP_SCENARIOS[kind] if fact else SCENARIOS if area == "errand" else (_AREAS[area],))
     topic = load_catalogue()[fact.attribute].topic if fact is not None else ""
     request = {"persona": persona, "fact": fact, "topic": topic, "area": area, "scenario": scenario, "ordinal": number}
     try:

@@ -47,6 +47,16 @@ def waking(at: datetime, share: float) -> datetime:
     return datetime.combine(at.date(), time(7), UTC) + timedelta(minutes=int(share * 16 * 60))
 
 
+def waking_between(first: datetime, last: datetime) -> datetime:
+    """The middle between two moments or, if that is at night, the evening before or the morning after, where it still lies between them."""
+    middle = first + (last - first) / 2
+    if 7 <= middle.hour < 23:
+        return middle
+    day = middle.date() if middle.hour >= 23 else middle.date() - timedelta(days=1)
+    evening = datetime.combine(day, time(22, 45), UTC)
+    return next((moment for moment in (evening, evening + timedelta(hours=8, minutes=30)) if first < moment < last), middle)
+
+
 def life_of(run_seed: int, persona_id: str, months: tuple[int, int]) -> Life:
     """The life of a persona: decided by its id, whatever else is asked for."""
     length = rng(run_seed, persona_id, "life").uniform(*months) * 30.44

@@ -305,6 +305,8 @@ class Moves(_Strict):
     """Before a cue that is new: `{reason}` is why."""
     public_leads: tuple[Text, ...] = Field(min_length=6)
     """Before something sensitive that is no secret."""
+    decoys: tuple[Text, ...] = Field(min_length=60)
+    """Remarks in passing that tell nothing, so that such a remark alone does not mark a session that does."""
     forget_asks: tuple[Text, ...] = Field(min_length=6)
     """`{topic}` names the matter."""
     forget_answers: tuple[Text, ...] = Field(min_length=6)

@@ -213,7 +213,8 @@ def _noise(kind: str, variables: Mapping[str, Any], chance: Random) -> Conversat
     """A session of one noise kind; `variables` hold the persona and, but for `unrelated`, a fact: the trap or the topic."""
     persona: Persona = variables["persona"]
     if kind == "unrelated":
-        return Composer(persona, chance).unrelated(variables["area"])
+        composer, area = Composer(persona, chance), variables["area"]
+        return composer.errand(variables["scenario"]) if area == "errand" else composer.padding(area, variables["scenario"])
     fact: Fact = variables["fact"]
     bank = bank_of(persona.split)
     value = bank.labelled(fact.attribute, fact.value)
@@ -228,7 +229,7 @@ def _noise(kind: str, variables: Mapping[str, Any], chance: Random) -> Conversat
         given |= {"question": composer.words(near.user), "reply": composer.words(near.assistant)}
     grave = bank.catalogue[fact.attribute].nature != "taste"
     frames = [frame for frame in bank.noise[kind] if not (grave and frame.id.startswith("irony_"))]  # nobody jokes about an illness
-    return Composer(persona, chance, **given).framed(frames)
+    return Composer(persona, chance, **given).framed(frames, variables["scenario"])
 
 
 def _item(variables: Mapping[str, Any], _: Random) -> ItemDraft:

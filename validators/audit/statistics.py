@@ -54,6 +54,8 @@ class Figure:
     """None: a census."""
     form: Form = "share"
     """How it is shown: a share in per cent."""
+    blocks: bool = True
+    """Whether a dataset in which it is broken fails its audit. Figures of what checks may rightly take away only say so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,12 +78,12 @@ def test_padding_is_filled_and_belongs_to_its_split(area: str, split: Split) -> 
     topics = {topic.id for topic in bank_of(split).padding[area]}
     assert topics
     for number in range(20):
-        assert not open_slots(Composer(persona(split), rng(split, area, number)).unrelated(area))
+        assert not open_slots(Composer(persona(split), rng(split, area, number)).padding(area, "planning"))
 
 
 def test_the_same_request_is_written_the_same_and_an_unknown_one_refused() -> None:
     author = OfflineAuthor()
-    variables: dict[str, Any] = {"persona": persona(), "area": "code", "fact": None}
+    variables: dict[str, Any] = {"persona": persona(), "area": "code", "scenario": "coding_help", "fact": None}
     first, second = (asyncio.run(author.write("distract/unrelated", variables, ConversationDraft, 7, "p0/s000")) for _ in range(2))
     assert first == second
     assert asyncio.run(author.write("distract/unrelated", variables, ConversationDraft, 8, "p0/s000")) != first

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from schemas.fact import Fact
 from schemas.history import History
 from schemas.question import Question
 from schemas.session import Evidence, Message, Session
@@ -274,3 +275,16 @@ def test_every_figure_has_a_planted_flaw() -> None:
 def test_clean_datasets_are_left_in_peace() -> None:
     found = [(seed, name) for seed in range(20) for name in broken(clean(seed))]
     assert len(found) <= 1, found
+
+
+def test_what_checks_may_take_away_fails_no_dataset() -> None:
+    def steady(fact: Fact) -> Fact:
+        return fact.model_copy(update={"forget_requested_at": None})
+
+    found = audit(spoil(clean(), "facts", steady))
+    assert found["figures"]["forgets"]["verdict"] == "broken"
+    assert {name for name, figure in found["figures"].items() if not figure["blocks"]} == {
+        "updates", "forgets", "graded", "evidence_per_fact", "questions_per_persona",
+    }  # fmt: skip
+    assert found["passed"]
+    assert not audit(spoil(clean(), "questions", lambda question: question.model_copy(update={"gold_index": 0})))["passed"]
