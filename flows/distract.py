@@ -23,7 +23,7 @@ from schemas.session import NoiseKind, Scenario, Session
 from store.parts import Produced, Receipt, ensure_part, read_part
 
 STAGE = "distract"
-VERSION = 2
+VERSION = 3
 _USUAL_TOKENS, _MOST_AT_ONCE = 300, 64
 _MARGIN = 1.137
 """Sessions are written up to this multiple of what the largest history must hold at least: dedup may take some, and lengths vary."""
