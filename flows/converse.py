@@ -114,7 +114,9 @@ async def _write(run: Run, persona: Persona, plan: Plan) -> tuple[Session | Reje
         draft = await run.author.write(f"converse/{plan.role}", request, SessionDraft, derive(run.seed, plan.session_id), plan.session_id)
     except Unwritten as gone:
         return unwritten(gone, plan.session_id, "session", STAGE), ()
-    showing = Showing(plan.session_id, plan.role, draft.messages, draft.quotes, plan.fact, topic)
+    showing = Showing(
+        plan.session_id, draft.messages, persona.speaking_style, plan.role, draft.quotes, plan.fact, topic, plan.at.date()
+    )  # fmt: skip
     given = await showing_verdicts(showing, run.judge, derive(run.seed, plan.session_id, "judge"))
     if (verdict := failed(given)) is not None:
         return refused(run, verdict, draft, STAGE), given

@@ -21,7 +21,7 @@ from schemas.outcome import RecordType, Reject, Verdict
 from schemas.question import Item, ItemOption
 from schemas.seed import SPLITS, Split
 from store.parts import Produced, Receipt, ensure_part, read_part
-from validators.item_checks import item_verdicts
+from validators.item_checks import Holder, item_verdicts
 from validators.session_checks import failed
 
 STAGE = "items"
@@ -31,17 +31,31 @@ QUERIES: dict[Split, int] = {"train": 2, "validation": 1, "test": 1}
 BLOCK = 4
 """Values for which one query is written."""
 
-Held = dict[tuple[str, Split], tuple[str, ...]]
+
+@dataclass(frozen=True, slots=True)
+class HeldValues:
+    """The values of one attribute in one split, as they first come up in order of the shards."""
+
+    values: tuple[str, ...]
+    holders: tuple[Holder, ...]
+    """Of each value, the first person of whom it is true; nobody where there is no judge to read profiles."""
+
+
+Held = dict[tuple[str, Split], HeldValues]
 
 
 def held_values(run: Run, shards: int) -> Held:
-    """The values that facts and traps of each split give to each attribute, as they first come up in order of the shards."""
+    """The values that facts and traps of each split give to each attribute."""
     seen: dict[tuple[str, Split], dict[str, str]] = defaultdict(dict)
+    holders: dict[tuple[str, Split], dict[str, Holder]] = defaultdict(dict)
     for index in range(shards):
         for expansion in read_part(run.folder, "expand", index, Expansion):
             for fact in expansion.facts:
-                seen[fact.attribute, expansion.persona.split].setdefault(normalise(fact.value), fact.value)
-    return {key: tuple(values.values()) for key, values in seen.items()}
+                key, value = (fact.attribute, expansion.persona.split), normalise(fact.value)
+                seen[key].setdefault(value, fact.value)
+                if run.judge is not None and fact.status == "true":
+                    holders[key].setdefault(value, (expansion.persona, fact.value))
+    return {key: HeldValues(tuple(values.values()), tuple(holders[key].values())) for key, values in seen.items()}
 
 
 def attribute_shards(held: Held, size: int) -> list[tuple[str, ...]]:
@@ -57,13 +71,13 @@ def items_shard(run: Run, index: int, attributes: Sequence[str], held: Held) -> 
     return ensure_part(run.folder, STAGE, index, inputs, lambda: _produce(run, mine))
 
 
-def _produce(run: Run, wanted: Sequence[tuple[str, Split, tuple[str, ...]]]) -> Produced:
+def _produce(run: Run, wanted: Sequence[tuple[str, Split, HeldValues]]) -> Produced:
     blocks = [
-        (attribute, split, number, held[at : at + BLOCK])
+        _Block(attribute, split, number, held.values[at : at + BLOCK], held.holders)
         for attribute, split, held in wanted
-        for number, at in enumerate(range(0, len(held), BLOCK))
+        for number, at in enumerate(range(0, len(held.values), BLOCK))
     ]
-    written = gather([_write(run, *block) for block in blocks])
+    written = gather([_write(run, block) for block in blocks])
     items = {item.item_id: item for done in written for item in done.items}
     rejects = [reject for done in written for reject in done.rejects]
     verdicts = {(verdict.record_id, verdict.validator): verdict for done in written for verdict in done.verdicts}
@@ -73,6 +87,17 @@ def _produce(run: Run, wanted: Sequence[tuple[str, Split, tuple[str, ...]]]) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
+    """Values for which a query is written."""
+
+    attribute: str
+    split: Split
+    number: int
+    held: tuple[str, ...]
+    holders: tuple[Holder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
     """What became of one block."""
 
     items: list[Item] = field(default_factory=list)
@@ -81,12 +106,12 @@ class _Block:
     """Of a draft that was refused, by the draft's id; else of each item that was made of it."""
 
 
-async def _write(run: Run, attribute: str, split: Split, block: int, held: tuple[str, ...]) -> _Block:
+async def _write(run: Run, block: _Block) -> _Done:
     """The items of one block; the queries one after another, because each must differ from those before it."""
-    done = _Block()
+    done, attribute, split, held = _Done(), block.attribute, block.split, block.held
     earlier: list[str] = []
     for variant in range(QUERIES[split]):
-        record_id = f"i{digest(split, attribute, block, variant, size=5)}"
+        record_id = f"i{digest(split, attribute, block.number, variant, size=5)}"
         request = {
             "attribute": attribute, "topic": load_catalogue()[attribute].topic, "split": split, "values": held, "size": BLOCK,
             "variant": variant, "earlier": tuple(earlier),
@@ -103,7 +128,7 @@ async def _write(run: Run, attribute: str, split: Split, block: int, held: tuple
             few = f"answers for {len(answers)} values only, three are needed"
             done.rejects.append(_unfit(run, record_id, "incomplete", few, draft))
         else:
-            given = await item_verdicts(record_id, draft, run.judge, derive(run.seed, record_id, "judge"))
+            given = await item_verdicts(record_id, draft, block.holders, run.judge, derive(run.seed, record_id, "judge"))
             if (verdict := failed(given)) is not None:
                 done.rejects.append(_unfit(run, record_id, verdict.validator, verdict.reason, draft))
                 done.verdicts.extend(given)

@@ -156,9 +156,10 @@ def documented_reasons() -> dict[str, set[str]]:
     """The reason codes of the page, by stage."""
     (rows,) = (rows for _, header, rows in tables() if header[0] == "reason")
     stages: dict[str, set[str]] = {}
-    for reason, stage, kinds, _ in rows:
+    for reason, where, kinds, _ in rows:
         assert set(kinds.split(", ")) <= set(get_args(RecordType)), kinds
-        stages.setdefault(stage, set()).add(reason.strip("`"))
+        for stage in where.split(", "):
+            stages.setdefault(stage, set()).add(reason.strip("`"))
     return stages
 
 
@@ -172,7 +173,7 @@ def asked_in(module: str, function: str) -> set[str]:
         body = ast.unparse(bodies[waiting.pop()])
         found |= set(re.findall(r"\bcheck_(\w+)\(", body))
         found |= {prompt.replace("/", "_") for prompt in re.findall(r"'(judge/\w+)'", body)}
-        found |= {"judge_blind"} if ".blind(" in body else set()
+        found |= {f"judge_{reader}" for reader in re.findall(r"judge\.(?!vote)(\w+)\(", body)}
         further = {name for name in bodies if re.search(rf"\b{name}\(", body)} - seen
         seen |= further
         waiting += further
@@ -182,6 +183,7 @@ def asked_in(module: str, function: str) -> set[str]:
 def test_every_reason_code_in_the_stages_is_explained_and_no_other_is() -> None:
     computed = {  # verdicts that become reasons
         "converse": asked_in("session_checks", "showing_verdicts"),
+        "distract": asked_in("session_checks", "noise_verdicts"),
         "items": asked_in("item_checks", "item_verdicts"),
     }
     written: dict[str, set[str]] = {}
