@@ -21,6 +21,7 @@ from schemas.outcome import Reject, Verdict
 from schemas.persona import Persona
 from schemas.session import SCENARIOS, Scenario, Session, SessionRole
 from store.parts import Produced, Receipt, ensure_part, read_part
+from text.encoder import encoder_id
 from text.tokenizer import TokenCounter
 from validators.session_checks import Showing, failed, showing_verdicts
 from validators.user_text import locate
@@ -47,7 +48,7 @@ def converse_shard(run: Run, index: int, upstream: Receipt) -> Receipt:
     """Make (or find) the part of one shard."""
     inputs = (
         VERSION, run.seed, run.author.id_for(STAGE), run.tokens.id, run.config.converse.model_dump_json(), *run.judged(),
-        run.config.expand.months, load_catalogue(), upstream.content,
+        run.config.expand.months, load_catalogue(), encoder_id(), upstream.content,
     )  # fmt: skip
     return ensure_part(run.folder, STAGE, index, inputs, lambda: _produce(run, read_part(run.folder, "expand", index, Expansion)))
 
@@ -115,7 +116,8 @@ async def _write(run: Run, persona: Persona, plan: Plan) -> tuple[Session | Reje
     except Unwritten as gone:
         return unwritten(gone, plan.session_id, "session", STAGE), ()
     showing = Showing(
-        plan.session_id, draft.messages, persona.speaking_style, plan.role, draft.quotes, plan.fact, topic, plan.at.date()
+        session_id=plan.session_id, messages=draft.messages, style=persona.speaking_style, role=plan.role, quotes=draft.quotes,
+        fact=plan.fact, topic=topic, on=plan.at.date(), improvised=run.author.varies,
     )  # fmt: skip
     given = await showing_verdicts(showing, run.judge, derive(run.seed, plan.session_id, "judge"))
     if (verdict := failed(given)) is not None:

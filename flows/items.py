@@ -21,6 +21,7 @@ from schemas.outcome import RecordType, Reject, Verdict
 from schemas.question import Item, ItemOption
 from schemas.seed import SPLITS, Split
 from store.parts import Produced, Receipt, ensure_part, read_part
+from text.encoder import encoder_id
 from validators.item_checks import Holder, item_verdicts
 from validators.session_checks import failed
 
@@ -67,7 +68,7 @@ def attribute_shards(held: Held, size: int) -> list[tuple[str, ...]]:
 def items_shard(run: Run, index: int, attributes: Sequence[str], held: Held) -> Receipt:
     """Make (or find) the part of one shard of attributes."""
     mine = [(attribute, split, held[attribute, split]) for attribute in attributes for split in SPLITS if (attribute, split) in held]
-    inputs = (VERSION, run.seed, run.author.id_for("ask"), load_catalogue(), *run.judged(), mine)
+    inputs = (VERSION, run.seed, run.author.id_for("ask"), load_catalogue(), encoder_id(), *run.judged(), mine)
     return ensure_part(run.folder, STAGE, index, inputs, lambda: _produce(run, mine))
 
 

@@ -53,6 +53,16 @@ def content_stems(text: str) -> frozenset[str]:
     return frozenset(stem(word) for word in words(text) if word not in _FILLER)
 
 
+def says_all(text: str, value: str) -> bool:
+    """Whether `text` holds every content word of `value`, in whatever form; a lone one in its own, because `running` is not any `run`."""
+    wanted = content_stems(value)
+    if not wanted or not wanted <= content_stems(text):
+        return False
+    return len(wanted) > 1 or bool(
+        {word.removesuffix("s") for word in words(value)} & {word.removesuffix("s") for word in words(text)} - _FILLER
+    )
+
+
 def without_code(text: str) -> str:
     """`text` without code blocks and code in backquotes."""
     return _CODE.sub(" ", text)

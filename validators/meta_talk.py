@@ -21,6 +21,14 @@ _ANYWHERE = re.compile(
     r"|ing)? (?:what|who|that) I)"
     r"|\bwithout (?:me |him |her |them )?(?:having to )?(?:say|saying|mention|mentioning|stat|stating)(?:ing)? it (?:outright"
     r"|directly|explicitly)\b"
+    r"|\b(?:as the prompt|(?:per|in|from) the (?:prompt|instructions above|scenario|system message|character sheet))\b"
+    r"|\bthe (?:ground truth|answer key|evidence quote|target value|assistant's turn|user's turn|user turn|assistant turn)\b"
+    r"|\b(?:end|start|beginning) of (?:the )?(?:conversation|session|dialogue|transcript)\b|\b(?:turn|exchange) \d+ of \d+\b"
+    r"|\b(?:here is|here's|below is) (?:the |a |your )?(?:simulated |generated |sample )?(?:conversation|dialogue|transcript"
+    r"|user message|exchange)\b"
+    r"|\b(?:subtly|indirectly|implicitly|implicit) (?:shows?|showing|hints?|hinting|reveals?|revealing|suggests?|conveys?|conveying)\b"
+    r"|\bthe reader (?:can|could|should|has to|must) infer\b|\bmy (?:persona|character profile|assigned \w+)\b|<\|im_"
+    r"|</?(?:user|assistant|persona|session)>"
     r"|\b(?:version|option|draft) \w+ ?\((?:explicit|implicit)|\b(?:explicit|implicit) (?:cue|version|mention)\b",
     re.IGNORECASE,
 )  # fmt: skip
@@ -36,10 +44,35 @@ _BLANK = re.compile(r"(?<![{$%\w])\{(?:value|topic|fact|persona|attribute|statem
 _NARRATION = re.compile(
     r"\[[^\]\n]{0,40}\b(?:continues?|as in the original|as above|same as before|omitted|turn \d+|insert)\b[^\]\n]{0,60}\]", re.IGNORECASE
 )
+_LABEL = re.compile(
+    r"(?:^|\n)\s*(?:\*\*)?(?:cue|evidence|quote|quotes|fact|value|persona|attribute|scenario"
+    r"|topic of the session)(?:\*\*)?: \S",
+    re.IGNORECASE,
+)
 _SPEAKER = re.compile(
     r"(?:^|\n|[.!?\"] )\s*(?:\[?(?:user|assistant|human|system|AI)\]?|\*\*(?:user|assistant)\*\*):(?:\s|$)", re.IGNORECASE
 )
 _WIRE = re.compile(r"[\"']role[\"']\s*:\s*[\"'](?:user|assistant|system)[\"']")
+
+
+_PATTERNS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
+    (_ANYWHERE, (
+        "as an a", "language model", "as a user", "the user", "this user", "s conversation", "the conversation", "the session",
+        "this session", "dialogue", "the cue", "this cue", " exchange ", "this message", "the message", "persona", "hidden ", "implicit",
+        "implied ", "underlying ", "target ", "training data", "synthetic", "system prompt", "json for", "json of", " clue",
+        "it outright", "it directly", "it explicitly", "explicit", "the prompt", "system message", "the scenario", "character sheet",
+        "character profile", "ground truth", "answer key", "evidence quote", "'s turn", "user turn", "assistant turn", "turn 1",
+        "turn 2", "turn 3", "turn 4", "exchange 1", "exchange 2", "transcript", "subtly", "indirectly", "the reader", "my assigned",
+        "<|im_", "<user", "</user", "<assistant", "</assistant", "<session", "</session",
+    )),
+    (_MEMORY, ("memory", "earlier", "previous", "past ", "profile", "preference", "next time", "future", "your history", "your stored")),
+    (_BLANK, ("{",)),
+    (_NARRATION, ("[",)),
+    (_LABEL, ("cue:", "evidence:", "quote:", "quotes:", "fact:", "persona:", "attribute:", "scenario:", "session:")),
+    (_SPEAKER, ("user", "assistant", "human:", "system", "ai:", "ai]")),
+    (_WIRE, ("role",)),
+)  # fmt: skip
+"""Each pattern with words of which a text must have one for it to fit: most texts have none, which keeps the check cheap."""
 
 
 def check_meta_talk(record_id: str, messages: Sequence[Message], may_remember: bool = False) -> Verdict:
@@ -49,26 +82,13 @@ def check_meta_talk(record_id: str, messages: Sequence[Message], may_remember: b
     """
     for message in messages:
         text = typed(message.content)
-        lowered = text.casefold()
-        if not any(hint in lowered for hint in _HINTS):
-            continue
-        plain = without_code(text)
-        remembers = message.role == "assistant" and not may_remember
-        for pattern in (_ANYWHERE, _BLANK, _NARRATION, _SPEAKER, *((_MEMORY,) if remembers else ())):
-            if found := pattern.search(plain):
+        lowered, plain = text.casefold(), without_code(text)
+        for pattern, hints in _PATTERNS:
+            if pattern is _MEMORY and (may_remember or message.role == "user"):
+                continue
+            if any(hint in lowered for hint in hints) and (found := pattern.search(text if pattern is _WIRE else plain)):
                 return _no(record_id, message, found[0])
-        if found := _WIRE.search(text):
-            return _no(record_id, message, found[0])
     return Verdict(record_id=record_id, validator="meta_talk", passed=True, reason="")
-
-
-_HINTS = (
-    "as an a", "language model", "as a user", "the user", "this user", "conversation", "the session", "this session", "dialogue", "the cue",
-    "exchange", "message", "persona", "hidden", "impli", "underlying", "target", "training data", "synthetic", "system prompt", "json", "clue",
-    "outright", "explicit", "directly", "memory", "earlier", "previous", "based on your", "from your", "according to", "remember", "{", "[",
-    "user:", "assistant:", "human:", "system:", "ai:", "\"role", "'role", "i've note", "i have note", "i'll note", "i will note", "profile",
-)  # fmt: skip
-"""None of the patterns fits a text without any of these, and most have none: this keeps the check cheap."""
 
 
 def _no(record_id: str, message: Message, words: str) -> Verdict:

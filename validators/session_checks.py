@@ -10,6 +10,7 @@ from schemas.ids import normalise, rng
 from schemas.outcome import Verdict
 from schemas.session import Message, SessionRole
 from text.words import content_stems
+from validators.claim import Matter
 from validators.implicit import check_implicit
 from validators.judge import Judge
 from validators.meta_talk import check_meta_talk
@@ -18,6 +19,7 @@ from validators.refusal import check_refusal
 from validators.style import check_style
 from validators.synthetic import check_synthetic
 from validators.timeline import Stretch, check_timeline
+from validators.unclaimed import check_unclaimed
 from validators.untold import check_untold
 from validators.user_text import check_user_text
 
@@ -45,6 +47,8 @@ class Showing(Written):
     fact: Fact
     topic: str
     on: date
+    improvised: bool
+    """Whether a model made up the words, rather than a bank whose words were read before."""
 
 
 async def showing_verdicts(session: Showing, judge: Judge | None, seed: int) -> tuple[Verdict, ...]:
@@ -82,6 +86,8 @@ def _showing_rules(session: Showing) -> Iterator[_Check]:
         yield lambda: check_timeline(name, messages, quotes, session.on, stretch)
     if _hidden(session):
         yield lambda: check_implicit(name, messages, fact.value)
+        if session.improvised:
+            yield lambda: check_unclaimed(name, messages, Matter(fact.value, fact.statement, session.topic))
 
 
 def _common_rules(session: Written, forgets: bool) -> Iterator[_Check]:

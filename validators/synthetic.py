@@ -37,7 +37,7 @@ _FICTIONAL_PHONES = re.compile(
     r"|(?:33|0)(?:19900\d{4}|26191\d{4}|35301\d{4}|46571\d{4}|53649\d{4}|63998\d{4})"  # ARCEP
 )
 _PHONE = re.compile(
-    r"(?<![\w.,/-])(?:\+\d{1,3}[ .-]?(?:\(0\))?|\(0?\d{2,5}\)[ .-]?|0\d)\d(?:[ .-]?\d){5,10}(?![\w-]|[.,]\d)"
+    r"(?<![\w.,/-])(?:\+\d{1,3}[ .-]?(?:\(0\))?|\(0?\d{2,5}\)[ .-]?|0[1-9])\d(?:[ .-]?\d){5,10}(?![\w-]|[.,]\d)"
     r"|(?<![\w.,/-])(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}(?![\w-]|[.,]\d)"
 )
 _CARD = re.compile(
@@ -71,8 +71,10 @@ def check_synthetic(record_id: str, messages: Sequence[Message]) -> Verdict:
 def _real_data(text: str) -> Iterator[tuple[str, str]]:
     """What in `text` may be real, each with its kind."""
     if _MANY_DIGITS.search(text) or _UK_POSTCODE.search(text):
+        yield from (("a bank account", found[0]) for found in _IBAN.finditer(text) if _real_iban(found))
+        rest = _IBAN.sub(" ", text)  # its groups of digits are no telephone numbers
         for kind, pattern, real in _NUMBERS:
-            yield from ((kind, found[0]) for found in pattern.finditer(text) if real(found))
+            yield from ((kind, found[0]) for found in pattern.finditer(rest) if real(found))
     for found in _EMAIL.finditer(text) if "@" in text else ():
         if not _RESERVED_HOSTS.search(found[2]) and found[1] != "git":
             yield "an e-mail address", found[0]
@@ -120,7 +122,6 @@ def _bits(text: str) -> float:
 
 _NUMBERS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], bool]], ...] = (
     ("a payment card", _CARD, _real_card),
-    ("a bank account", _IBAN, _real_iban),
     ("a social security number", _SSN, _real_ssn),
     ("a social security number", _NIR, _real_nir),
     ("a telephone number", _PHONE, _real_phone),

@@ -55,14 +55,14 @@ _LONG_HABIT = re.compile(
     r"(years|decades)|for decades|all my life|since (?:I was (?:a |\w+ )?\w+|childhood|school|college|university)"
     r"|as (?:I )?always (?:have|did))\b", re.IGNORECASE
 )  # fmt: skip
-_FIRST_TIME = re.compile(r"\bfor the (?:very )?first time (?:in my life|ever|after|next|tomorrow|tonight|today|on|this)\b", re.IGNORECASE)
+_FIRST_TIME = re.compile(r"\bfor the (?:very )?first time (?:after|next|tomorrow|tonight|today|on|this)\b", re.IGNORECASE)
 _NOT_YET = re.compile(
     r"\b(?:collect|fetch|pick up|get|adopt|start(?:ing)?|begin(?:ning)?|move in)\b[^.,;!?]{0,40}\bin (?:a|two|three|four|five"
     r"|six|\d+) (?:days?|weeks?|months?)\b",
     re.IGNORECASE,
 )
 _ENDED = re.compile(
-    r"\b(?:right )?up (?:to|until) the (?:day|year|moment)\b|\buntil (?:the day|the year|last (?:spring|summer|autumn|winter"
+    r"\b(?:right )?up (?:to|until) the (?:day|moment)\b|\buntil (?:last (?:spring|summer|autumn|winter"
     r"|year|month))\b",
     re.IGNORECASE,
 )

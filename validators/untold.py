@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from schemas.fact import Fact
 from schemas.outcome import Verdict
 from schemas.session import Message
-from text.words import content_stems, sentences, typed, without_code, without_quotes
+from text.words import content_stems, says_all, sentences, typed, without_code, without_quotes
 
 _CLAIM = re.compile(
     r"\b(?:I'?m|I am|I'?ve|I have|I (?:\w+ly |never |always |only |still |do(?:n't| not) )?(?!would|could|should|might|may|need"
@@ -27,7 +27,7 @@ def check_untold(record_id: str, messages: Sequence[Message], facts: Sequence[Fa
             wanted = content_stems(fact.value)
             if wanted and wanted <= all_stems and fact.status == "true":
                 for sentence in sentences(plain):
-                    if not sentence.endswith("?") and wanted <= content_stems(sentence) and _CLAIM.search(sentence):
+                    if not sentence.endswith("?") and says_all(sentence, fact.value) and _CLAIM.search(sentence):
                         reason = f"tells {fact.value!r}, which is true of the user: {sentence!r}"
                         return Verdict(record_id=record_id, validator="untold", passed=False, reason=reason)
     return Verdict(record_id=record_id, validator="untold", passed=True, reason="")
