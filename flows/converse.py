@@ -17,13 +17,14 @@ from schemas.drafts import ConversationDraft, SessionDraft
 from schemas.expansion import Expansion
 from schemas.fact import Fact
 from schemas.ids import derive, rng
-from schemas.outcome import Reject
+from schemas.outcome import Reject, Verdict
 from schemas.persona import Persona
 from schemas.session import SCENARIOS, Cue, Scenario, Session, SessionRole
 from store.parts import Produced, Receipt, ensure_part, read_part
+from text.encoder import encoder_id
 from text.tokenizer import TokenCounter
-from validators.implicit import check_implicit
-from validators.user_text import check_user_text, locate
+from validators.session_checks import Showing, failed, showing_verdicts
+from validators.user_text import locate
 
 STAGE = "converse"
 VERSION = 3
@@ -47,7 +48,7 @@ def converse_shard(run: Run, index: int, upstream: Receipt) -> Receipt:
     """Make (or find) the part of one shard."""
     inputs = (
         VERSION, run.seed, run.author.id_for(STAGE), run.tokens.id, run.config.converse.model_dump_json(), *run.judged(),
-        run.config.expand.months, load_catalogue(), upstream.content,
+        run.config.expand.months, load_catalogue(), encoder_id(), upstream.content,
     )  # fmt: skip
     return ensure_part(run.folder, STAGE, index, inputs, lambda: _produce(run, read_part(run.folder, "expand", index, Expansion)))
 
@@ -55,9 +56,10 @@ def converse_shard(run: Run, index: int, upstream: Receipt) -> Receipt:
 def _produce(run: Run, expansions: Sequence[Expansion]) -> Produced:
     plans = [(expansion.persona, plan) for expansion in expansions for plan in plan_sessions(run, expansion)]
     written = gather([_write(run, persona, plan) for persona, plan in plans])
-    sessions = [session for session in written if isinstance(session, Session)]
-    rejects = [reject for reject in written if isinstance(reject, Reject)]
-    return Produced(sessions, Session, rejects, {"session": len(plans)}, {"session": len(sessions)})
+    sessions = [session for session, _ in written if isinstance(session, Session)]
+    rejects = [reject for reject, _ in written if isinstance(reject, Reject)]
+    verdicts = [verdict for _, given in written for verdict in given]
+    return Produced(sessions, Session, rejects, {"session": len(plans)}, {"session": len(sessions)}, verdicts)
 
 
 def plan_sessions(run: Run, expansion: Expansion) -> list[Plan]:
@@ -107,29 +109,24 @@ def _moments(run: Run, fact: Fact, life: Life) -> list[tuple[SessionRole, dateti
     return moments
 
 
-async def _write(run: Run, persona: Persona, plan: Plan) -> Session | Reject:
+async def _write(run: Run, persona: Persona, plan: Plan) -> tuple[Session | Reject, tuple[Verdict, ...]]:
     request = {
-        "persona": persona, "fact": plan.fact, "topic": load_catalogue()[plan.fact.attribute].topic, "scenario": plan.scenario,
+        "persona": persona, "fact": plan.fact, "topic": (topic := load_catalogue()[plan.fact.attribute].topic), "scenario": plan.scenario,
         "cue": plan.cue, "ordinal": plan.ordinal,
     }  # fmt: skip
     try:
         draft = await run.author.write(f"converse/{plan.role}", request, SessionDraft, derive(run.seed, plan.session_id), plan.session_id)
     except Unwritten as gone:
-        return unwritten(gone, plan.session_id, "session", STAGE)
-    verdicts = [check_user_text(plan.session_id, draft.messages, draft.quotes)]
-    if plan.role != "forget" and plan.fact.kind != "sensitive":
-        verdicts.append(check_implicit(plan.session_id, draft.messages, plan.fact.value))
-        if run.judge is not None and all(verdict.passed for verdict in verdicts):
-            statement = {"messages": draft.messages, "value": plan.fact.value, "topic": request["topic"]}
-            verdicts.append(await run.judge.vote("judge/stated", statement, derive(run.seed, plan.session_id, "judge"), plan.session_id))
-    for verdict in verdicts:
-        if not verdict.passed:
-            return Reject(
-                record_id=plan.session_id, record_type="session", stage=STAGE, reason=verdict.validator, detail=verdict.reason,
-                raw=draft.model_dump_json(), retry=plan.session_id if run.author.varies else None,
-            )  # fmt: skip
+        return unwritten(gone, plan.session_id, "session", STAGE), ()
+    showing = Showing(
+        session_id=plan.session_id, messages=draft.messages, style=persona.speaking_style, role=plan.role, quotes=draft.quotes,
+        fact=plan.fact, topic=topic, on=plan.at.date(), improvised=run.author.varies,
+    )  # fmt: skip
+    given = await showing_verdicts(showing, run.judge, derive(run.seed, plan.session_id, "judge"))
+    if (verdict := failed(given)) is not None:
+        return refused(run, verdict, draft, STAGE), given
     spans = [locate(draft.messages, quote, plan.fact.fact_id) for quote in draft.quotes]
-    return Session(
+    session = Session(
         session_id=plan.session_id,
         persona_id=persona.persona_id,
         started_at=plan.at,
@@ -144,6 +141,15 @@ async def _write(run: Run, persona: Persona, plan: Plan) -> Session | Reject:
         evidence=tuple(span for span in spans if span is not None),
         tokens=count_tokens(run.tokens, draft),
     )
+    return session, given
+
+
+def refused(run: Run, verdict: Verdict, draft: ConversationDraft, stage: str) -> Reject:
+    """The reject of a session that a validator turned down, with what was written."""
+    return Reject(
+        record_id=verdict.record_id, record_type="session", stage=stage, reason=verdict.validator, detail=verdict.reason,
+        raw=draft.model_dump_json(), retry=verdict.record_id if run.author.varies else None,
+    )  # fmt: skip
 
 
 def count_tokens(tokens: TokenCounter, draft: ConversationDraft) -> int:

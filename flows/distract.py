@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Mapping
 
 from author.seam import Unwritten
-from flows.converse import count_tokens, plan_sessions
+from flows.converse import count_tokens, plan_sessions, refused
 from flows.run import Run, gather, unwritten
 from flows.timeline import life_of, waking
 from flows.traps import trap_kind
@@ -17,10 +17,10 @@ from schemas.drafts import ConversationDraft
 from schemas.expansion import Expansion
 from schemas.fact import Fact
 from schemas.ids import derive, rng, unit_interval
-from schemas.outcome import Reject
-from schemas.persona import Persona
+from schemas.outcome import Reject, Verdict
 from schemas.session import SCENARIOS, NoiseKind, Scenario, Session
 from store.parts import Produced, Receipt, ensure_part, read_part
+from validators.session_checks import Written, failed, noise_verdicts
 
 STAGE = "distract"
 VERSION = 4
@@ -57,10 +57,11 @@ def _produce(run: Run, index: int) -> Produced:
         shown[session.persona_id] = shown.get(session.persona_id, 0) + session.tokens
     expansions = read_part(run.folder, "expand", index, Expansion)
     lives = gather([_blur(run, expansion, shown.get(expansion.persona.persona_id, 0)) for expansion in expansions])
-    sessions = [one for life in lives for one in life if isinstance(one, Session)]
-    rejects = [one for life in lives for one in life if isinstance(one, Reject)]
+    sessions = [one for life in lives for one, _ in life if isinstance(one, Session)]
+    rejects = [one for life in lives for one, _ in life if isinstance(one, Reject)]
+    verdicts = [verdict for life in lives for _, given in life for verdict in given]
     rejects += [reject for expansion in expansions for reject in _missing(run, expansion)]
-    return Produced(sessions, Session, rejects, {"session": len(sessions) + len(rejects)}, {"session": len(sessions)})
+    return Produced(sessions, Session, rejects, {"session": len(sessions) + len(rejects)}, {"session": len(sessions)}, verdicts)
 
 
 def _missing(run: Run, expansion: Expansion) -> list[Reject]:
@@ -75,26 +76,26 @@ def _missing(run: Run, expansion: Expansion) -> list[Reject]:
     ]  # fmt: skip
 
 
-async def _blur(run: Run, expansion: Expansion, shown_tokens: int) -> list[Session | Reject]:
+async def _blur(run: Run, expansion: Expansion, shown_tokens: int) -> list[tuple[Session | Reject, tuple[Verdict, ...]]]:
     """A persona's noise: the planned kinds first, then unrelated tool use until there is enough to fill the largest history.
 
     How much is still missing is guessed from the sessions so far, so that a round of them can be written at once; the rounds get
     smaller as the goal comes near. An author that gives nothing for two rounds is not asked a third time.
     """
-    persona, number = expansion.persona, len(plan_sessions(run, expansion))
+    number = len(plan_sessions(run, expansion))
     planned = _planned(expansion)
-    written = list(await asyncio.gather(*(_write(run, persona, number + at, *one) for at, one in enumerate(planned))))
+    written = list(await asyncio.gather(*(_write(run, expansion, number + at, *one) for at, one in enumerate(planned))))
     goal, barren = _MARGIN * run.config.assemble.fill * max(run.config.assemble.budgets), 0
     while barren < 2:
-        lengths = [one.tokens for one in written if isinstance(one, Session)]
+        lengths = [one.tokens for one, _ in written if isinstance(one, Session)]
         missing = goal - shown_tokens - sum(lengths)
         if missing <= 0:
             break
         usual = sum(lengths) / len(lengths) if lengths else _USUAL_TOKENS
         count = max(1, int(0.8 * missing / max(usual, 1)))
         first = number + len(written)
-        more = await asyncio.gather(*(_write(run, persona, first + at, "unrelated", None) for at in range(min(count, _MOST_AT_ONCE))))
-        barren = 0 if any(isinstance(one, Session) and one.tokens for one in more) else barren + 1
+        more = await asyncio.gather(*(_write(run, expansion, first + at, "unrelated", None) for at in range(min(count, _MOST_AT_ONCE))))
+        barren = 0 if any(isinstance(one, Session) and one.tokens for one, _ in more) else barren + 1
         written += more
     return written
 
@@ -104,7 +105,10 @@ def _planned(expansion: Expansion) -> list[tuple[NoiseKind, Fact]]:
     return [(trap_kind(fact), fact) for fact in expansion.facts if fact.status == "trap"]
 
 
-async def _write(run: Run, persona: Persona, number: int, kind: NoiseKind, fact: Fact | None) -> Session | Reject:
+async def _write(
+    run: Run, expansion: Expansion, number: int, kind: NoiseKind, fact: Fact | None
+) -> tuple[Session | Reject, tuple[Verdict, ...]]:
+    persona = expansion.persona
     session_id = f"{persona.persona_id}/s{number:03d}"
     chance = rng(run.seed, session_id, "setting")
     area = "errand" if chance.random() < _ERRANDS else chance.choice(sorted(_AREAS))
@@ -114,10 +118,13 @@ async def _write(run: Run, persona: Persona, number: int, kind: NoiseKind, fact:
     try:
         draft = await run.author.write(f"distract/{kind}", request, ConversationDraft, derive(run.seed, session_id), session_id)
     except Unwritten as gone:
-        return unwritten(gone, session_id, "session", STAGE)
+        return unwritten(gone, session_id, "session", STAGE), ()
+    given = noise_verdicts(Written(session_id, draft.messages, persona.speaking_style), expansion.facts)
+    if (verdict := failed(given)) is not None:
+        return refused(run, verdict, draft, STAGE), given
     life = life_of(run.seed, persona.persona_id, run.config.expand.months)
     others = kind in ("third_person", "quoted", "fiction")
-    return Session(
+    session = Session(
         session_id=session_id,
         persona_id=persona.persona_id,
         started_at=waking(life.at(0.99 * unit_interval(run.seed, session_id, "day")), unit_interval(run.seed, session_id, "hour")),
@@ -132,3 +139,4 @@ async def _write(run: Run, persona: Persona, number: int, kind: NoiseKind, fact:
         evidence=(),
         tokens=count_tokens(run.tokens, draft),
     )
+    return session, given

@@ -94,7 +94,7 @@ def _write_sample(run: Run, shards: Sequence[tuple[Start, ...]]) -> int:
     held = held_values(run, 1)
     some = sorted({attribute for attribute, _ in held})[:_SAMPLED_ATTRIBUTES]
     items_shard(run, 0, some, held)
-    return sum(QUERIES[split] * math.ceil(len(values) / BLOCK) for (attribute, split), values in held.items() if attribute in some)
+    return sum(QUERIES[split] * math.ceil(len(one.values) / BLOCK) for (attribute, split), one in held.items() if attribute in some)
 
 
 def _item_requests(config: Config, personas: int) -> float:

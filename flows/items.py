@@ -8,6 +8,7 @@ block and leaves the others as they are.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
 
 from author.seam import Unwritten
@@ -16,29 +17,46 @@ from prompts.catalogue import load_catalogue
 from schemas.drafts import AnswerDraft, ItemDraft
 from schemas.expansion import Expansion
 from schemas.ids import derive, digest, normalise
-from schemas.outcome import Reject, Verdict
+from schemas.outcome import RecordType, Reject, Verdict
 from schemas.question import Item, ItemOption
 from schemas.seed import SPLITS, Split
 from store.parts import Produced, Receipt, ensure_part, read_part
+from text.encoder import encoder_id
+from validators.item_checks import Holder, item_verdicts
+from validators.session_checks import failed
 
 STAGE = "items"
-VERSION = 2
+VERSION = 3
 QUERIES: dict[Split, int] = {"train": 2, "validation": 1, "test": 1}
 """Different queries per attribute and split."""
 BLOCK = 4
 """Values for which one query is written."""
 
-Held = dict[tuple[str, Split], tuple[str, ...]]
+
+@dataclass(frozen=True, slots=True)
+class HeldValues:
+    """The values of one attribute in one split, as they first come up in order of the shards."""
+
+    values: tuple[str, ...]
+    holders: tuple[Holder, ...]
+    """Of each value, the first person of whom it is true; nobody where there is no judge to read profiles."""
+
+
+Held = dict[tuple[str, Split], HeldValues]
 
 
 def held_values(run: Run, shards: int) -> Held:
-    """The values that facts and traps of each split give to each attribute, as they first come up in order of the shards."""
+    """The values that facts and traps of each split give to each attribute."""
     seen: dict[tuple[str, Split], dict[str, str]] = defaultdict(dict)
+    holders: dict[tuple[str, Split], dict[str, Holder]] = defaultdict(dict)
     for index in range(shards):
         for expansion in read_part(run.folder, "expand", index, Expansion):
             for fact in expansion.facts:
-                seen[fact.attribute, expansion.persona.split].setdefault(normalise(fact.value), fact.value)
-    return {key: tuple(values.values()) for key, values in seen.items()}
+                key, value = (fact.attribute, expansion.persona.split), normalise(fact.value)
+                seen[key].setdefault(value, fact.value)
+                if run.judge is not None and fact.status == "true":
+                    holders[key].setdefault(value, (expansion.persona, fact.value))
+    return {key: HeldValues(tuple(values.values()), tuple(holders[key].values())) for key, values in seen.items()}
 
 
 def attribute_shards(held: Held, size: int) -> list[tuple[str, ...]]:
@@ -50,29 +68,51 @@ def attribute_shards(held: Held, size: int) -> list[tuple[str, ...]]:
 def items_shard(run: Run, index: int, attributes: Sequence[str], held: Held) -> Receipt:
     """Make (or find) the part of one shard of attributes."""
     mine = [(attribute, split, held[attribute, split]) for attribute in attributes for split in SPLITS if (attribute, split) in held]
-    inputs = (VERSION, run.seed, run.author.id_for("ask"), load_catalogue(), *run.judged(), mine)
+    inputs = (VERSION, run.seed, run.author.id_for("ask"), load_catalogue(), encoder_id(), *run.judged(), mine)
     return ensure_part(run.folder, STAGE, index, inputs, lambda: _produce(run, mine))
 
 
-def _produce(run: Run, wanted: Sequence[tuple[str, Split, tuple[str, ...]]]) -> Produced:
+def _produce(run: Run, wanted: Sequence[tuple[str, Split, HeldValues]]) -> Produced:
     blocks = [
-        (attribute, split, number, held[at : at + BLOCK])
+        _Block(attribute, split, number, held.values[at : at + BLOCK], held.holders)
         for attribute, split, held in wanted
-        for number, at in enumerate(range(0, len(held), BLOCK))
+        for number, at in enumerate(range(0, len(held.values), BLOCK))
     ]
-    written = gather([_write(run, *block) for block in blocks])
-    items = {item.item_id: item for group, _ in written for item in group}
-    rejects = [reject for _, refused in written for reject in refused]
-    return Produced(list(items.values()), Item, rejects, {"item": len(items) + len(rejects)}, {"item": len(items)})
+    written = gather([_write(run, block) for block in blocks])
+    items = {item.item_id: item for done in written for item in done.items}
+    rejects = [reject for done in written for reject in done.rejects]
+    verdicts = {(verdict.record_id, verdict.validator): verdict for done in written for verdict in done.verdicts}
+    counts: dict[RecordType, int] = {"item": len(items) + len(rejects)}
+    return Produced(list(items.values()), Item, rejects, counts, {"item": len(items)}, list(verdicts.values()))
 
 
-async def _write(run: Run, attribute: str, split: Split, block: int, held: tuple[str, ...]) -> tuple[list[Item], list[Reject]]:
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Values for which a query is written."""
+
+    attribute: str
+    split: Split
+    number: int
+    held: tuple[str, ...]
+    holders: tuple[Holder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What became of one block."""
+
+    items: list[Item] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    """Of a draft that was refused, by the draft's id; else of each item that was made of it."""
+
+
+async def _write(run: Run, block: _Block) -> _Done:
     """The items of one block; the queries one after another, because each must differ from those before it."""
-    items: list[Item] = []
-    rejects: list[Reject] = []
+    done, attribute, split, held = _Done(), block.attribute, block.split, block.held
     earlier: list[str] = []
     for variant in range(QUERIES[split]):
-        record_id = f"i{digest(split, attribute, block, variant, size=5)}"
+        record_id = f"i{digest(split, attribute, block.number, variant, size=5)}"
         request = {
             "attribute": attribute, "topic": load_catalogue()[attribute].topic, "split": split, "values": held, "size": BLOCK,
             "variant": variant, "earlier": tuple(earlier),
@@ -80,19 +120,25 @@ async def _write(run: Run, attribute: str, split: Split, block: int, held: tuple
         try:
             draft = await run.author.write("ask/item", request, ItemDraft, derive(run.seed, attribute, split, held, variant), record_id)
         except Unwritten as gone:
-            rejects.append(unwritten(gone, record_id, "item", STAGE))
+            done.rejects.append(unwritten(gone, record_id, "item", STAGE))
             continue
         answers = {normalise(answer.value): answer for answer in draft.answers}
         if missing := [value for value in held if normalise(value) not in answers]:
-            rejects.append(_unfit(run, record_id, "incomplete", f"no answer for {missing[0]!r}", draft))
+            done.rejects.append(_unfit(run, record_id, "incomplete", f"no answer for {missing[0]!r}", draft))
         elif len(answers) < 3:
-            rejects.append(_unfit(run, record_id, "incomplete", f"answers for {len(answers)} values only, three are needed", draft))
-        elif (verdict := await _judge(run, record_id, draft)) is not None:
-            rejects.append(_unfit(run, record_id, verdict.validator, verdict.reason, draft))
+            few = f"answers for {len(answers)} values only, three are needed"
+            done.rejects.append(_unfit(run, record_id, "incomplete", few, draft))
         else:
+            given = await item_verdicts(record_id, draft, block.holders, run.judge, derive(run.seed, record_id, "judge"))
+            if (verdict := failed(given)) is not None:
+                done.rejects.append(_unfit(run, record_id, verdict.validator, verdict.reason, draft))
+                done.verdicts.extend(given)
+                continue
             earlier.append(draft.query)
-            items += _twins(split, attribute, draft, {normalise(value): value for value in held}, answers)
-    return items, rejects
+            twins = _twins(split, attribute, draft, {normalise(value): value for value in held}, answers)
+            done.items.extend(twins)
+            done.verdicts.extend(verdict.model_copy(update={"record_id": item.item_id}) for item in twins for verdict in given)
+    return done
 
 
 def _twins(split: Split, attribute: str, draft: ItemDraft, held: Mapping[str, str], answers: Mapping[str, AnswerDraft]) -> list[Item]:
@@ -105,18 +151,6 @@ def _twins(split: Split, attribute: str, draft: ItemDraft, held: Mapping[str, st
         options = [ItemOption(text=answers[name].text, value=value) for name, value in zip(names, offered, strict=True)]
         items.append(Item(item_id=item_id, split=split, attribute=attribute, text=draft.query, options=(*options, nobody)))
     return items
-
-
-async def _judge(run: Run, record_id: str, draft: ItemDraft) -> Verdict | None:
-    """The first verdict of the judge that is against the item; none where there is no judge, or nothing against it."""
-    if run.judge is None:
-        return None
-    answers, seed = tuple(answer.text for answer in draft.answers), derive(run.seed, record_id, "judge")
-    verdict = await run.judge.blind(draft.query, answers, seed, record_id)
-    if verdict.passed:
-        everything = {"query": draft.query, "answers": (*answers, draft.no_assumption)}
-        verdict = await run.judge.vote("judge/options", everything, seed, record_id)
-    return None if verdict.passed else verdict
 
 
 def _unfit(run: Run, record_id: str, reason: str, detail: str, draft: ItemDraft) -> Reject:

@@ -99,7 +99,7 @@ def _take_over(old: RunFolder, new: Path, refused: dict[tuple[str, int], set[str
     beside = new.with_name(f".{new.name}.tmp")
     with disk_errors(new):
         shutil.rmtree(beside, ignore_errors=True)
-        for name in ("stages", "rejects", "journal"):
+        for name in ("stages", "rejects", "verdicts", "journal"):
             if (old.root / name).is_dir():
                 shutil.copytree(old.root / name, beside / name, copy_function=_link)
         _void(RunFolder(beside), refused, records)

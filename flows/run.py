@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from author.make import make_author
+from author.offline.bank import load_bank
 from author.seam import Author, Unwritten
 from schemas.config import Config
 from schemas.ids import persona_id
@@ -45,7 +46,7 @@ class Run:
 
     def judged(self) -> tuple[str, ...]:
         """What a judge adds to the key of a part whose records it judges: nothing where there is none."""
-        return (self.config.judge.model_dump_json(), self.author.id_for("judge")) if self.config.judge.votes else ()
+        return (self.config.judge.model_dump_json(), self.author.id_for("judge"), load_bank().id) if self.config.judge.votes else ()
 
 
 @contextmanager

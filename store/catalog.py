@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def write_catalog(folder: RunFolder) -> None:
-    """Make `catalog.duckdb`: one view per published config (with its split), one per stage and per stage's rejects."""
+    """Make `catalog.duckdb`: one view per published config (with its split), one per stage and per stage's rejects and verdicts."""
     import duckdb
 
     with disk_errors(folder.root / "catalog.duckdb"), writing(folder.root / "catalog.duckdb") as beside:
@@ -34,11 +34,12 @@ def _create_views(connection: "duckdb.DuckDBPyConnection", folder: RunFolder, ba
     for path in _filled(folder.data):
         split = "" if path.name == "personas" else ", split_part(parse_filename(filename), '-', 1) AS split"
         views[path.name] = f"SELECT * EXCLUDE (filename){split} FROM read_parquet('{base}data/{path.name}/*.parquet', filename = true)"
-    for place, prefix in (("stages", "stage"), ("rejects", "rejects")):
+    for place, prefix in (("stages", "stage"), ("rejects", "rejects"), ("verdicts", "verdicts")):
         for path in _filled(folder.root / place):
             views[f"{prefix}_{path.name}"] = f"FROM read_parquet('{base}{place}/{path.name}/part-*.parquet')"
-    if every := [f"FROM {name}" for name in views if name.startswith("rejects_")]:
-        views["rejects"] = " UNION ALL ".join(every)
+    for kind in ("rejects", "verdicts"):
+        if every := [f"FROM {name}" for name in views if name.startswith(f"{kind}_")]:
+            views[kind] = " UNION ALL ".join(every)
     for name, query in views.items():
         connection.execute(f'CREATE VIEW "{name}" AS {query}')
 

@@ -31,6 +31,10 @@ class RunFolder:
         """The rejected records of the same shard."""
         return self.root / "rejects" / stage / f"part-{index:05d}.parquet"
 
+    def verdicts(self, stage: str, index: int) -> Path:
+        """What the validators said of the records of the same shard, kept or not."""
+        return self.root / "verdicts" / stage / f"part-{index:05d}.parquet"
+
     def receipt(self, stage: str, index: int) -> Path:
         """The receipt that makes the part count."""
         return self.root / "stages" / stage / f"part-{index:05d}.json"

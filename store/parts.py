@@ -1,8 +1,8 @@
 """Parts: one shard of one stage, written once. A part counts when its receipt says so and its bytes still match.
 
-The receipt is written after the part and its rejects have their final names; it holds the hash of everything that went in (the
-key) and of the bytes that came out. A rerun keeps a part whose key is unchanged and whose bytes are; anything else, a part cut
-short or altered included, is made again.
+The receipt is written after the part, its rejects and its verdicts have their final names; it holds the hash of everything that went
+in (the key) and of the bytes that came out. A rerun keeps a part whose key is unchanged and whose bytes are; anything else, a part
+cut short or altered included, is made again.
 """
 
 import json
@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from schemas.arrow import arrow_schema, from_table, to_table
 from schemas.errors import SubtextError
 from schemas.ids import digest
-from schemas.outcome import RecordType, Reject
+from schemas.outcome import RecordType, Reject, Verdict
 from store.folder import RunFolder, write_json, writing
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
@@ -44,6 +44,8 @@ class Produced:
     rejects: Sequence[Reject]
     requested: dict[RecordType, int]
     kept: dict[RecordType, int]
+    verdicts: Sequence[Verdict] = ()
+    """What validators said of the records, kept or not; nothing in stages that have no validators."""
 
     def counts(self) -> dict[RecordType, Count]:
         """The counts by record type. Raises SubtextError if a record is unaccounted for, which is a defect in the stage."""
@@ -69,6 +71,7 @@ class Receipt:
     content: str
     """Hash of the part's bytes: what a later stage's key is made of."""
     rejects: str
+    verdicts: str
     seconds: float
     counts: dict[RecordType, Count]
     reused: bool = False
@@ -97,11 +100,15 @@ def ensure_part(folder: RunFolder, stage: str, index: int, inputs: Sequence[obje
     started = time.monotonic()
     produced = produce()
     counts = produced.counts()
-    part, rejects = folder.part(stage, index), folder.rejects(stage, index)
-    metadata = {"subtext.key": key}
-    write_table(part, to_table(produced.rows, produced.row_type).replace_schema_metadata(metadata))
-    write_table(rejects, to_table(produced.rejects, Reject).replace_schema_metadata(metadata))
-    receipt = Receipt(stage, index, key, file_hash(part), file_hash(rejects), round(time.monotonic() - started, 3), counts)
+    tables = (
+        (folder.part(stage, index), to_table(produced.rows, produced.row_type)),
+        (folder.rejects(stage, index), to_table(produced.rejects, Reject)),
+        (folder.verdicts(stage, index), to_table(produced.verdicts, Verdict)),
+    )
+    for path, table in tables:
+        write_table(path, table.replace_schema_metadata({"subtext.key": key}))
+    part, rejects, verdicts = (file_hash(path) for path, _ in tables)
+    receipt = Receipt(stage, index, key, part, rejects, verdicts, round(time.monotonic() - started, 3), counts)
     write_json(folder.receipt(stage, index), asdict(receipt))
     return receipt
 
@@ -113,7 +120,8 @@ def _valid_receipt(folder: RunFolder, stage: str, index: int, key: str) -> Recei
         receipt = Receipt(**{**fields, "counts": counts, "reused": True})
         if receipt.key != key or receipt.content != file_hash(folder.part(stage, index)):
             return None
-        return receipt if receipt.rejects == file_hash(folder.rejects(stage, index)) else None
+        beside = file_hash(folder.rejects(stage, index)), file_hash(folder.verdicts(stage, index))
+        return receipt if (receipt.rejects, receipt.verdicts) == beside else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # no receipt, or not a readable one: the part does not count
 
@@ -125,8 +133,8 @@ def read_part(folder: RunFolder, stage: str, index: int, row_type: type[RecordT]
 
 def drop_surplus(folder: RunFolder, stage: str, keep: int) -> None:
     """Remove parts from an earlier, larger set of shards of this stage, and what a killed removal left of them."""
-    for path in sorted((*folder.part(stage, 0).parent.glob("part-*"), *folder.rejects(stage, 0).parent.glob("part-*"))):
-        index = int(path.stem.split("-")[1])
+    places = {folder.part(stage, 0).parent, folder.rejects(stage, 0).parent, folder.verdicts(stage, 0).parent}
+    for index in sorted({int(path.stem.split("-")[1]) for place in places for path in place.glob("part-*")}):
         if index >= keep:
-            for gone in (folder.receipt(stage, index), folder.part(stage, index), folder.rejects(stage, index)):
-                gone.unlink(missing_ok=True)
+            for named in (folder.receipt, folder.part, folder.rejects, folder.verdicts):
+                named(stage, index).unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from schemas.arrow import arrow_schema
 from schemas.expansion import Expansion
 from schemas.fact import Fact
 from schemas.history import History
-from schemas.outcome import RecordType, Reject, Survivor
+from schemas.outcome import RecordType, Reject, Survivor, Verdict
 from schemas.persona import Persona
 from schemas.question import Item, Question
 from schemas.seed import Seed
@@ -27,7 +27,7 @@ PUBLISHED: dict[str, type[BaseModel]] = {
     "questions": Question, "sessions": Session, "personas": Persona, "facts": Fact, "histories_<N>k": History,
 }  # fmt: skip
 BESIDE: dict[str, type[BaseModel]] = {
-    "rejects": Reject, "stage_seeds": Seed, "stage_expand": Expansion, "stage_items": Item, "stage_dedup": Survivor,
+    "rejects": Reject, "verdicts": Verdict, "stage_seeds": Seed, "stage_expand": Expansion, "stage_items": Item, "stage_dedup": Survivor,
 }  # fmt: skip
 Row = tuple[str, ...]
 
@@ -156,22 +156,40 @@ def documented_reasons() -> dict[str, set[str]]:
     """The reason codes of the page, by stage."""
     (rows,) = (rows for _, header, rows in tables() if header[0] == "reason")
     stages: dict[str, set[str]] = {}
-    for reason, stage, kinds, _ in rows:
+    for reason, where, kinds, _ in rows:
         assert set(kinds.split(", ")) <= set(get_args(RecordType)), kinds
-        stages.setdefault(stage, set()).add(reason.strip("`"))
+        for stage in where.split(", "):
+            stages.setdefault(stage, set()).add(reason.strip("`"))
     return stages
 
 
+def asked_in(module: str, function: str) -> set[str]:
+    """The validators whose verdicts a function gives, itself or through others of its module: a check of that name, a prompt, a reader."""
+    source = (REPO / "validators" / f"{module}.py").read_text(encoding="utf-8")
+    bodies = {node.name: node for node in ast.parse(source).body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
+    found: set[str] = set()
+    seen, waiting = {function}, [function]
+    while waiting:
+        body = ast.unparse(bodies[waiting.pop()])
+        found |= set(re.findall(r"\bcheck_(\w+)\(", body))
+        found |= {prompt.replace("/", "_") for prompt in re.findall(r"'(judge/\w+)'", body)}
+        found |= {f"judge_{reader}" for reader in re.findall(r"judge\.(?!vote)(\w+)\(", body)}
+        further = {name for name in bodies if re.search(rf"\b{name}\(", body)} - seen
+        seen |= further
+        waiting += further
+    return found
+
+
 def test_every_reason_code_in_the_stages_is_explained_and_no_other_is() -> None:
-    computed = {  # codes that are put together when they are used
-        "converse": set(re.findall(r'validator="(\w+)"', "".join(p.read_text("utf-8") for p in (REPO / "validators").glob("*.py")))),
+    computed = {  # verdicts that become reasons
+        "converse": asked_in("session_checks", "showing_verdicts"),
+        "distract": asked_in("session_checks", "noise_verdicts"),
+        "items": asked_in("item_checks", "item_verdicts"),
     }
     written: dict[str, set[str]] = {}
     for path in sorted((REPO / "flows").glob("*.py")):
         stage = {"timeline": "expand", "traps": "expand"}.get(path.stem, path.stem)
-        judged = {prompt.replace("/", "_") for prompt in re.findall(r'vote\("(judge/\w+)"', path.read_text("utf-8"))}
-        judged |= {"judge_blind"} if "judge.blind(" in path.read_text("utf-8") else set()
-        written[stage] = written.get(stage, set()) | codes_in(path) | computed.get(path.stem, set()) | judged
+        written[stage] = written.get(stage, set()) | codes_in(path) | computed.get(path.stem, set())
     assert documented_reasons() == {stage: codes for stage, codes in written.items() if codes}
 
 

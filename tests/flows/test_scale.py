@@ -5,6 +5,7 @@ Limits are those of the project's promises on two cores; what was measured is wr
 
 import json
 import os
+import re
 import subprocess
 import time
 from hashlib import blake2b
@@ -14,6 +15,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from author.offline.bank import load_bank
 from tests.runs import REPO, command, run_here, tiny
 from tests.servers.model import ScriptedModel
 from tests.willing import willing
@@ -103,11 +105,18 @@ def test_the_offline_author_has_a_hundred_thousand_distinct_texts(tmp_path: Path
 def test_an_accepted_question_costs_few_calls(tmp_path: Path) -> None:
     """The shape of `configs/vllm.yaml` with judges, on 24 people: every call of every stage counted at the server."""
 
+    labels = {value.label for attribute in load_bank().attributes.values() for value in attribute.values}
+
     def strict(request: dict[str, Any]) -> Any:
         """A model whose judge turns down a fifth of the sessions and of the items, by content."""
         name = request.get("response_format", {}).get("json_schema", {}).get("name", "")
         if name in ("judge_stated", "judge_options"):
             return {"reason": "by lot", "passed": blake2b(request["messages"][1]["content"].encode()).digest()[0] % 5 > 0}
+        if name == "judge_owner":
+            return {"reason": "it says so", "owner": "user"}
+        if name == "judge_inferable":  # the value is the only one that is not the bank's
+            options = re.findall(r"^([A-D])\. (.*)$", request["messages"][1]["content"], re.MULTILINE)
+            return {"letter": next(letter for letter, value in options if value not in labels)}
         return None if not name else willing(request)  # None: letters, as the server draws them
 
     with ScriptedModel(reply=strict, keep_requests=False) as model:

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from schemas.errors import InputError
-from schemas.outcome import Reject, Survivor
+from schemas.outcome import Reject, Survivor, Verdict
 from schemas.seed import Seed, Split
 from store.catalog import ask, write_catalog
 from store.dataset import DataFolder
@@ -34,7 +34,8 @@ def make(root: Path) -> RunFolder:
     for stage, index in (("converse", 0), ("converse", 1), ("dedup", 0)):
         gone = Reject(record_id=f"{stage}{index}", record_type="session", stage=stage, reason="near_duplicate", detail="", similarity=0.9)
         kept = Survivor(record_id="s", record_type="session")
-        produced = Produced([kept], Survivor, [gone], {"session": 2}, {"session": 1})
+        said = [Verdict(record_id=gone.record_id, validator=name, passed=name == "a", reason="") for name in "ab"]
+        produced = Produced([kept], Survivor, [gone], {"session": 2}, {"session": 1}, said)
         ensure_part(folder, stage, index, (), lambda produced=produced: produced)  # type: ignore[misc]
     return folder
 
@@ -52,9 +53,10 @@ def one(root: Path, query: str) -> object:
     return value
 
 
-def test_there_is_a_view_for_each_table_stage_and_pile_of_rejects(built: Path) -> None:
+def test_there_is_a_view_for_each_table_stage_and_pile_of_rejects_or_verdicts(built: Path) -> None:
     counts = {
         "sessions": 5, "personas": 3, "stage_converse": 2, "stage_dedup": 1, "rejects_converse": 2, "rejects_dedup": 1, "rejects": 3,
+        "verdicts_converse": 4, "verdicts_dedup": 2, "verdicts": 6,
     }  # fmt: skip
     assert {name for (name,) in ask(built, "SELECT view_name FROM duckdb_views() WHERE NOT internal").rows} == set(counts)
     assert {name: one(built, f"SELECT count(*) FROM {name}") for name in counts} == counts

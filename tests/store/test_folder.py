@@ -185,6 +185,7 @@ def test_places_of_a_shard_belong_together(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     assert folder.part("ask", 3) == tmp_path / "stages" / "ask" / "part-00003.parquet"
     assert folder.rejects("ask", 3) == tmp_path / "rejects" / "ask" / "part-00003.parquet"
+    assert folder.verdicts("ask", 3) == tmp_path / "verdicts" / "ask" / "part-00003.parquet"
     assert folder.receipt("ask", 3).with_suffix("") == folder.part("ask", 3).with_suffix("")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import SubtextError
-from schemas.outcome import RecordType, Reject, Survivor
+from schemas.outcome import RecordType, Reject, Survivor, Verdict
 from store.folder import RunFolder
 from store.parts import Produced, Receipt, drop_surplus, ensure_part, file_hash, read_part
 from tests.store.children import everything_below, refusal
@@ -23,7 +23,8 @@ class Work:
     def __call__(self) -> Produced:
         self.times += 1
         rows = [Survivor(record_id=name, record_type="seed") for name in ("a", "b")]
-        return Produced(rows, Survivor, [reject("c", "seed")], {"seed": 3}, {"seed": 2})
+        said = [Verdict(record_id="c", validator="implicit", passed=False, reason="said outright")]
+        return Produced(rows, Survivor, [reject("c", "seed")], {"seed": 3}, {"seed": 2}, said)
 
     def ensure(self, *inputs: object, index: int = 0) -> Receipt:
         return ensure_part(self.folder, "seeds", index, inputs or INPUTS, self)
@@ -77,7 +78,7 @@ def emptied(path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [cut, altered, emptied, Path.unlink])
-@pytest.mark.parametrize("which", ["part", "rejects", "receipt"])
+@pytest.mark.parametrize("which", ["part", "rejects", "verdicts", "receipt"])
 def test_a_part_that_was_harmed_is_found_and_made_again(work: Work, which: str, harm: Callable[[Path], None]) -> None:
     before = work.ensure()
     path: Path = getattr(work.folder, which)("seeds", 0)
@@ -90,8 +91,8 @@ def test_a_part_that_was_harmed_is_found_and_made_again(work: Work, which: str, 
     after = work.ensure()
     assert work.times == 2
     assert not after.reused
-    assert (after.content, after.rejects) == (before.content, before.rejects) == (
-        file_hash(work.folder.part("seeds", 0)), file_hash(work.folder.rejects("seeds", 0)),
+    assert (after.content, after.rejects, after.verdicts) == (before.content, before.rejects, before.verdicts) == (
+        file_hash(work.folder.part("seeds", 0)), file_hash(work.folder.rejects("seeds", 0)), file_hash(work.folder.verdicts("seeds", 0)),
     )  # fmt: skip
     assert work.ensure().reused
 
@@ -105,7 +106,7 @@ def test_a_receipt_counts_for_its_own_shard_and_stage_only(work: Work) -> None:
 
 def test_the_same_work_gives_the_same_bytes(tmp_path: Path) -> None:
     one, two = Work(RunFolder(tmp_path / "1")).ensure(), Work(RunFolder(tmp_path / "2")).ensure()
-    assert (one.content, one.rejects) == (two.content, two.rejects)
+    assert (one.content, one.rejects, one.verdicts) == (two.content, two.rejects, two.verdicts)
 
 
 @pytest.mark.parametrize(("requested", "kept"), [(4, 2), (2, 2), (3, 3), (3, 1)])
@@ -151,24 +152,26 @@ def test_past_the_file_size_limit_there_is_neither_a_receipt_nor_a_piece_of_the_
     assert everything_below(tmp_path) == []
 
 
-def test_surplus_parts_go_with_their_rejects_and_receipts_and_the_others_stay(work: Work) -> None:
+def test_surplus_parts_go_with_their_rejects_verdicts_and_receipts_and_the_others_stay(work: Work) -> None:
     for index in range(4):
         work.ensure(index=index)
     drop_surplus(work.folder, "seeds", keep=2)
     assert everything_below(work.folder.root) == sorted(
         f"{place}/seeds/part-0000{index}.{ending}"
-        for place, ending in (("stages", "parquet"), ("stages", "json"), ("rejects", "parquet"))
+        for place, ending in (("stages", "parquet"), ("stages", "json"), ("rejects", "parquet"), ("verdicts", "parquet"))
         for index in range(2)
     )
 
 
-def test_rejects_that_a_killed_clean_up_left_behind_go_too(work: Work) -> None:
+@pytest.mark.parametrize("left", ["rejects", "verdicts"])
+def test_what_a_killed_clean_up_left_behind_goes_too(work: Work, left: str) -> None:
     for index in range(2):
         work.ensure(index=index)
     work.folder.receipt("seeds", 1).unlink()
-    work.folder.part("seeds", 1).unlink()  # as far as a clean-up came that was killed
+    for name in {"part", "rejects", "verdicts"} - {left}:  # as far as a clean-up came that was killed
+        getattr(work.folder, name)("seeds", 1).unlink()
     drop_surplus(work.folder, "seeds", keep=1)
-    assert not work.folder.rejects("seeds", 1).exists()
+    assert not getattr(work.folder, left)("seeds", 1).exists()
 
 
 @pytest.mark.parametrize(("rejects", "kept"), [([reject("f", "fact")], {"seed": 0}), ([], {"seed": 0, "fact": 1})])

@@ -40,3 +40,18 @@ def test_a_value_said_in_one_sentence_does_not_pass(said: str, passed: bool) -> 
     verdict = check_implicit("s1", (Message(role="user", content=said), MESSAGES[1]), "strong black coffee")
     assert verdict.passed is passed
     assert ("outright" in verdict.reason) is not passed
+
+
+@pytest.mark.parametrize(
+    ("said", "value", "passed"),
+    [
+        ("I keep budgies in the hall.", "keeping budgies", False),
+        ("He wants it running by noon.", "running", False),
+        ("I have a branch that I run.", "running", True),
+        ("The dog.", "dogs", False),
+        ("Something with angles.", "angling", True),
+        ("Anything at all.", "", True),
+    ],
+)
+def test_forms_of_a_word_count_where_there_are_several_words(said: str, value: str, passed: bool) -> None:
+    assert check_implicit("s1", (Message(role="user", content=said),), value).passed is passed
