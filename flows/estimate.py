@@ -23,8 +23,11 @@ from schemas.config import Config
 from schemas.errors import InputError
 from schemas.seed import SPLITS
 from store.folder import RunFolder
+from validators.audit.guessing import MOST
 
 _SAMPLED_ATTRIBUTES = 3
+_QUESTION_TOKENS, _SESSIONS_READ = 500, 5
+"""Tokens of a judge's prompt with one item, and how many sessions it reads with it."""
 ACCEPTANCE = 0.6
 """Of the questions dealt, those accepted in the end, for the price of an accepted question; measured where there is a dataset already."""
 
@@ -83,7 +86,10 @@ def estimate(config: Config, out: Path) -> Estimate:
         per_request = (made + account["replayed"]) / (item_requests if prompt == "ask/item" else 1)
         calls = per_request * (_item_requests(config, personas) if prompt == "ask/item" else personas)
         lines.append(_line(prompt, account, calls))
-    return Estimate(personas, personas * config.ask.questions_per_persona, sampled, tuple(lines))
+    questions = personas * config.ask.questions_per_persona
+    if config.judge.votes:
+        lines += _readings(config, questions, accounts["converse/evidence"])
+    return Estimate(personas, questions, sampled, tuple(lines))
 
 
 def _write_sample(run: Run, shards: Sequence[tuple[Start, ...]]) -> int:
@@ -97,10 +103,23 @@ def _write_sample(run: Run, shards: Sequence[tuple[Start, ...]]) -> int:
     return sum(QUERIES[split] * math.ceil(len(one.values) / BLOCK) for (attribute, split), one in held.items() if attribute in some)
 
 
+def _readings(config: Config, questions: int, sessions: Mapping[str, Any]) -> list[Line]:
+    """What judges read of questions, which one persona is too few to have: three readings of each, and the guesses of the audit.
+
+    Worked out from the length of a session as it was written; the replies are one letter.
+    """
+    session = sessions["completion_tokens"] / max(1, sessions["calls"])
+    guesses = min(questions, 2 * MOST)
+    asked = (("judge/solve", 3 * questions, _QUESTION_TOKENS + _SESSIONS_READ * session), ("judge/blind", guesses, _QUESTION_TOKENS))
+    dollars = config.author.price.prompt / 1_000_000
+    return [Line(f"{prompt} of questions", calls, calls * tokens, calls, calls * tokens * dollars) for prompt, calls, tokens in asked]
+
+
 def _item_requests(config: Config, personas: int) -> float:
     """Items to be written, at most: as if no two users' values were the same."""
     attributes = len(load_catalogue())
-    held = config.expand.facts_per_persona * (1 + config.expand.updates) + sum(config.distract.noise.values())
+    changes = config.expand.updates * sum(config.expand.changes_per_fact) / 2
+    held = config.expand.facts_per_persona * (1 + changes) + sum(config.distract.noise.values())
     total = 0.0
     for split in SPLITS:
         holders = SHARES[split] * personas * held / attributes

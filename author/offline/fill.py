@@ -95,7 +95,8 @@ class Filler:
         self._slots = slots
         self._age = age
         self._values: dict[str, str] = {"me": me.partition(" ")[0], "me_full": me, **(given or {})}
-        self._names = [name for name in chance.sample(first_names(), 12) if name != self._values["me"]]
+        taken = {self._values["me"], self._values.get("other")}
+        self._names = [name for name in chance.sample(first_names(), 12) if name not in taken]
 
     def lists(self, lists: Mapping[str, tuple[str, ...]]) -> "Filler":
         """Draw one entry of each of a part's own lists."""

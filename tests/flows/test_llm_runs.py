@@ -96,6 +96,13 @@ def test_a_dry_run_keeps_its_calls_for_the_run(tmp_path: Path, model: ScriptedMo
     assert len(journalled(root(tmp_path))) == model.calls
 
 
+def test_a_dry_run_counts_what_judges_will_read(tmp_path: Path, model: ScriptedModel) -> None:
+    tried = run(tmp_path, model, more=("--dry-run",), judge={"votes": 1, "lean": 1.0})
+    rows = {line.rpartition(" of questions")[0].strip(): line.split()[3:] for line in tried.stdout.splitlines() if " of questions" in line}
+    assert rows["judge/solve"][0] == "36"  # three readings of four questions of three people
+    assert rows["judge/blind"][0] == "12"
+
+
 def test_a_dry_run_of_the_offline_author_has_nothing_to_measure(tmp_path: Path) -> None:
     done = subtext("run", "configs/demo.yaml", "--dry-run", "--out", str(tmp_path))
     assert done.returncode == 2

@@ -20,7 +20,7 @@ from validators.judge import Judge
 
 LIMITS = {"blind_judge": 0.27, "profile_judge": 0.33}
 _PROMPTS = {"blind_judge": "judge/blind", "profile_judge": "judge/profile"}
-_MOST = 400
+MOST = 400
 """Questions asked about, drawn by hash: so many that two points beyond a limit are seen, and two calls of one token each."""
 
 
@@ -28,7 +28,7 @@ async def guess(judge: Judge, published: Published, seed: int) -> dict[str, Gues
     """Have `judge` guess at a sample of the test questions; by figure. What it was asked once is not asked again (see the journal)."""
     personas = {persona.persona_id: persona for persona in published.personas}
     questions = [question for question in published.splits["test"].questions if question.persona_id in personas]
-    drawn = sorted(questions, key=lambda question: digest("guess", question.question_id))[:_MOST]
+    drawn = sorted(questions, key=lambda question: digest("guess", question.question_id))[:MOST]
     found = {}
     for figure, prompt in _PROMPTS.items():
         guesses = [_guess(judge, prompt, question, personas[question.persona_id], seed) for question in drawn]

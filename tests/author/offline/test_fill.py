@@ -20,6 +20,13 @@ def test_a_slot_keeps_its_value_and_two_friends_differ() -> None:
     assert fill("{friend2}") != friend
 
 
+def test_nobody_else_has_the_name_of_who_is_given() -> None:
+    for number in range(300):
+        other = Filler(random.Random(number), load_bank().slots, "Ada Example")("{friend}")
+        fill = Filler(random.Random(number), load_bank().slots, "Ada Example", {"other": other})
+        assert other not in fill("{friend} {friend2} {colleague} {recipient} {neighbour}").split()
+
+
 @pytest.mark.parametrize(
     ("word", "text", "expected"),
     [
