@@ -28,6 +28,8 @@ from validators.audit.guessing import MOST
 _SAMPLED_ATTRIBUTES = 3
 _QUESTION_TOKENS, _SESSIONS_READ = 500, 5
 """Tokens of a judge's prompt with one item, and how many sessions it reads with it."""
+_OF_ITEMS = ("ask/item", "judge/blind", "judge/profile", "judge/options")
+"""Prompts that are asked of items; all others are of personas."""
 ACCEPTANCE = 0.6
 """Of the questions dealt, those accepted in the end, for the price of an accepted question; measured where there is a dataset already."""
 
@@ -83,8 +85,8 @@ def estimate(config: Config, out: Path) -> Estimate:
     for prompt, account in accounts.items():
         made = account["calls"] - earlier.get(prompt, {"calls": 0})["calls"]
         sampled += made
-        per_request = (made + account["replayed"]) / (item_requests if prompt == "ask/item" else 1)
-        calls = per_request * (_item_requests(config, personas) if prompt == "ask/item" else personas)
+        per_request = (made + account["replayed"]) / (item_requests if prompt in _OF_ITEMS else 1)
+        calls = per_request * (_item_requests(config, personas) if prompt in _OF_ITEMS else personas)
         lines.append(_line(prompt, account, calls))
     questions = personas * config.ask.questions_per_persona
     if config.judge.votes:

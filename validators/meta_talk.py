@@ -22,8 +22,8 @@ _ANYWHERE = re.compile(
     r"|\bwithout (?:me |him |her |them )?(?:having to )?(?:say|saying|mention|mentioning|stat|stating)(?:ing)? it (?:outright"
     r"|directly|explicitly)\b"
     r"|\b(?:as the prompt|(?:per|in|from) the (?:prompt|instructions above|scenario|system message|character sheet))\b"
-    r"|\bthe (?:ground truth|answer key|evidence quote|target value|assistant's turn|user's turn|user turn|assistant turn)\b"
-    r"|\b(?:end|start|beginning) of (?:the )?(?:conversation|session|dialogue|transcript)\b|\b(?:turn|exchange) \d+ of \d+\b"
+    r"|\bthe (?:ground truth|evidence quote|target value|assistant's turn|user's turn|user turn|assistant turn)\b"
+    r"|\b(?:turn|exchange) \d+ of \d+\b"
     r"|\b(?:here is|here's|below is) (?:the |a |your )?(?:simulated |generated |sample )?(?:conversation|dialogue|transcript"
     r"|user message|exchange)\b"
     r"|\b(?:subtly|indirectly|implicitly|implicit) (?:shows?|showing|hints?|hinting|reveals?|revealing|suggests?|conveys?|conveying)\b"
@@ -61,7 +61,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
         "this session", "dialogue", "the cue", "this cue", " exchange ", "this message", "the message", "persona", "hidden ", "implicit",
         "implied ", "underlying ", "target ", "training data", "synthetic", "system prompt", "json for", "json of", " clue",
         "it outright", "it directly", "it explicitly", "explicit", "the prompt", "system message", "the scenario", "character sheet",
-        "character profile", "ground truth", "answer key", "evidence quote", "'s turn", "user turn", "assistant turn", "turn 1",
+        "character profile", "ground truth", "evidence quote", "'s turn", "user turn", "assistant turn", "turn 1",
         "turn 2", "turn 3", "turn 4", "exchange 1", "exchange 2", "transcript", "subtly", "indirectly", "the reader", "my assigned",
         "<|im_", "<user", "</user", "<assistant", "</assistant", "<session", "</session",
     )),

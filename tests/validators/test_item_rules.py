@@ -2,17 +2,15 @@
 
 import pytest
 
-from validators.option_balance import LENGTH_BAND, check_option_balance
+from validators.option_balance import check_option_balance
 from validators.query_leak import check_query_leak
 
 EVEN = ["Take the early ferry and a seat by the door.", "Take the late coach and a seat on the left."]
 
 
 def test_the_length_band_holds_on_both_sides() -> None:
-    inside, outside = 100 + int(100 * LENGTH_BAND), 100 + int(150 * LENGTH_BAND)
-    assert check_option_balance("i1", ["a" * 100] * 9 + ["a" * inside]).passed
-    assert not check_option_balance("i1", ["a" * 100] * 9 + ["a" * outside]).passed
-    assert not check_option_balance("i1", ["a" * 100] * 9 + ["a" * (200 - outside)]).passed
+    for length, passed in ((112, True), (88, True), (116, False), (84, False)):
+        assert check_option_balance("i1", ["a" * 100] * 9 + ["a" * length]).passed is passed
     assert not check_option_balance("i1", []).passed
 
 

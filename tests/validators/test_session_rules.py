@@ -85,7 +85,7 @@ def test_who_is_asked_to_forget_may_speak_of_what_is_remembered() -> None:
         ("020 7946 0321", True),
         ("card 4539 1488 0343 6467", False),
         ("card 4111 1111 1111 1111", True),
-        ("card 0000 1234 5678 9012", True),
+        ("card 0000 0117 5157 8363", True),
         ("card 4539 1488 0343 6468", True),
         ("to GB33 BUKB 2020 1555 5555 55", False),
         ("to GB82 WEST 1234 5698 7654 32", True),
@@ -110,7 +110,7 @@ def test_personal_data_that_may_be_somebodys_does_not_pass(text: str, passed: bo
     ("style", "text", "passed"),
     [
         ("terse, lower case", "Please help me. The table is wrong. It has six columns.", False),
-        ("terse, lower case", "help pls. the table is wrong.\n\nDear Ann, The table is wrong. Regards, Bo.", True),
+        ("terse, lower case", "help pls. it is wrong.\n\nDear Ann, it is. The table has gone. The list too. Regards, Bo.", True),
         ("formal, full sentences", "u wont believe this lol", False),
         ("informal, quick", "u wont believe this lol", True),
         ("formal, no contractions", "I don't know which one it is.", False),
