@@ -119,8 +119,8 @@ async def _write(run: Run, persona: Persona, plan: Plan) -> tuple[Session | Reje
     except Unwritten as gone:
         return unwritten(gone, plan.session_id, "session", STAGE), ()
     showing = Showing(
-        session_id=plan.session_id, messages=draft.messages, style=persona.speaking_style, role=plan.role, quotes=draft.quotes,
-        fact=plan.fact, topic=topic, on=plan.at.date(), improvised=run.author.varies,
+        session_id=plan.session_id, messages=draft.messages, style=persona.speaking_style, role=plan.role, cue=plan.cue,
+        quotes=draft.quotes, fact=plan.fact, topic=topic, on=plan.at.date(), improvised=run.author.varies,
     )  # fmt: skip
     given = await showing_verdicts(showing, run.judge, derive(run.seed, plan.session_id, "judge"))
     if (verdict := failed(given)) is not None:

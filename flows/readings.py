@@ -47,7 +47,7 @@ def _shown(run: Run, ask: Ask, question: Question) -> list[str]:
 
 
 async def _read(run: Run, judge: Judge, question: Question, words: Mapping[str, Messages]) -> Certificate:
-    """The three readings. One that cannot be had counts as failed."""
+    """The three readings. One that cannot be had counts as failed, and so do those after the first that fails: they are not asked for."""
     evidence = set(question.evidence_session_ids)
     others = [name for name in words if name not in evidence]
     left_out = rng(run.seed, question.question_id, "left out").choice(others) if others else None
@@ -64,13 +64,9 @@ async def _read(run: Run, judge: Judge, question: Question, words: Mapping[str, 
             return None
         return shares.index(max(shares))
 
-    full = await choice(list(words))
-    bare = await choice(others) if evidence else None
-    less = await choice([name for name in words if name != left_out]) if left_out else full
     nothing = next((place for place, option in enumerate(question.options) if option.value is None), None)
-    return Certificate(
-        by=judge.author.name,
-        gold=full == question.gold_index,
-        without_evidence=not evidence or (bare is not None and bare == nothing),
-        without_others=full is not None and less == full,
-    )
+    gold = await choice(list(words)) == question.gold_index
+    without_evidence = gold and (not evidence or (nothing is not None and await choice(others) == nothing))
+    kept = [name for name in words if name != left_out]
+    without_others = without_evidence and (left_out is None or await choice(kept) == question.gold_index)
+    return Certificate(by=judge.author.name, gold=gold, without_evidence=without_evidence, without_others=without_others)

@@ -8,7 +8,7 @@ from author.offline.bank import load_bank
 from schemas.fact import Fact
 from schemas.ids import normalise, rng
 from schemas.outcome import Verdict
-from schemas.session import Message, SessionRole
+from schemas.session import Cue, Message, SessionRole
 from text.words import content_stems
 from validators.claim import Matter
 from validators.implicit import check_implicit
@@ -43,6 +43,7 @@ class Showing(Written):
     """A session in which a fact shows, or is to be forgotten."""
 
     role: SessionRole
+    cue: Cue | None
     quotes: Sequence[str]
     fact: Fact
     topic: str
@@ -58,11 +59,12 @@ async def showing_verdicts(session: Showing, judge: Judge | None, seed: int) -> 
         return tuple(given)
     name, messages, fact = session.session_id, session.messages, session.fact
     stated = {"messages": messages, "value": fact.value, "topic": session.topic}
-    judges: tuple[Callable[[], Awaitable[Verdict]], ...] = (
-        lambda: judge.vote("judge/stated", stated, seed, name),
-        lambda: judge.inferable(messages, session.topic, (fact.value, *other_values(fact, seed)), seed, name),
-        lambda: judge.vote("judge/owner", {"messages": messages, "statement": fact.statement}, seed, name),
-    )
+    judges: list[Callable[[], Awaitable[Verdict]]] = [lambda: judge.vote("judge/stated", stated, seed, name)]
+    if session.cue != "faint":  # of a hint alone a reader may not conclude anything
+        judges += [
+            lambda: judge.inferable(messages, session.topic, (fact.value, *other_values(fact, seed)), seed, name),
+            lambda: judge.vote("judge/owner", {"messages": messages, "statement": fact.statement}, seed, name),
+        ]
     for ask in judges:
         given.append(await ask())
         if not given[-1].passed:
