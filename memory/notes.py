@@ -67,7 +67,7 @@ def _line(found: re.Match[str], persona_id: str) -> MemoryLine:
         first_seen=first,
         last_seen=last,
         session_ids=tuple(f"{persona_id}/{name}" for name in found["sessions"].split()),
-        status=found["status"],  # type: ignore[arg-type]  # the pattern has the three words
+        status=found["status"],
     )
 
 

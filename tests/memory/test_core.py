@@ -1,5 +1,6 @@
 """The memory's text, the chunks and the credit, by hand-computed cases."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from itertools import pairwise
 
@@ -25,7 +26,7 @@ def line(text: str, **more: object) -> MemoryLine:
     return MemoryLine.model_validate(fields)
 
 
-def words(texts: list[str] | tuple[str, ...]) -> list[int]:
+def words(texts: Sequence[str]) -> list[int]:
     return [len(text.split()) for text in texts]
 
 
