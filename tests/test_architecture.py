@@ -13,7 +13,8 @@ MAY_IMPORT = {
     "store": {"schemas"},
     "author": {"schemas", "prompts", "store"},
     "validators": {"schemas", "prompts", "text", "store", "author"},
-    "flows": {"schemas", "prompts", "text", "store", "author", "validators"},
+    "memory": {"schemas", "prompts", "text", "store", "author", "validators"},
+    "flows": {"schemas", "prompts", "text", "store", "author", "validators", "memory"},
 }
 MODULES = sorted(path for room in MAY_IMPORT for path in (REPO / room).rglob("*.py"))
 

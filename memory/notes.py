@@ -1,0 +1,106 @@
+"""A memory as text: one line each, which people and models read and write alike.
+
+    self | active | 2025-03-02 to 2025-06-11 | s003 s017 | drinks coffee black
+
+Session ids are without the persona's, which is the same in all of them.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pydantic import ValidationError
+
+from schemas.memory import Memory, MemoryLine
+
+_LINE = re.compile(
+    r"(?P<owner>[^|\n]+) \| (?P<status>active|superseded|forgotten) \| (?P<first>\d{4}-\d\d-\d\d) to (?P<last>\d{4}-\d\d-\d\d) \| "
+    r"(?P<sessions>[\w ]*) \| (?P<text>\S.*)"
+)
+TokenCount = Callable[[Sequence[str]], Sequence[int]]
+"""From texts to the tokens of each."""
+
+
+def write_line(line: MemoryLine) -> str:
+    """The line as text."""
+    sessions = " ".join(name.rpartition("/")[2] for name in line.session_ids)
+    return f"{line.owner} | {line.status} | {line.first_seen} to {line.last_seen} | {sessions} | {line.text}"
+
+
+def write_memory(memory: Memory) -> str:
+    """The memory as text; empty where nothing is remembered."""
+    return "\n".join(map(write_line, memory.lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A memory read from text, and the lines of the text that are none."""
+
+    memory: Memory
+    invalid: tuple[str, ...]
+
+
+def read_memory(text: str, persona_id: str) -> Reading:
+    """The memory of `persona_id` that `text` holds. What cannot be read as a line is handed back, not guessed at."""
+    lines, invalid = [], []
+    for written in (row.strip() for row in text.splitlines()):
+        if not written:
+            continue
+        found = _LINE.fullmatch(written)
+        try:
+            lines.append(_line(found, persona_id) if found else None)
+        except (ValueError, ValidationError):
+            lines.append(None)
+        if lines[-1] is None:
+            invalid.append(written)
+    return Reading(Memory(lines=tuple(line for line in lines if line is not None)), tuple(invalid))
+
+
+def _line(found: re.Match[str], persona_id: str) -> MemoryLine:
+    first, last = date.fromisoformat(found["first"]), date.fromisoformat(found["last"])
+    if last < first:
+        raise ValueError("it was last seen before it was first seen")
+    return MemoryLine(
+        owner=found["owner"].strip(),
+        text=found["text"],
+        first_seen=first,
+        last_seen=last,
+        session_ids=tuple(f"{persona_id}/{name}" for name in found["sessions"].split()),
+        status=found["status"],
+    )
+
+
+def fitted(memory: Memory, budget: int, count: TokenCount) -> Memory:
+    """As many lines from the first on as fit into `budget` tokens, line ends counted: what an agent wrote too much of is cut, not kept.
+
+    `count` is given every line with its line end.
+    """
+    room, kept = budget, []
+    for line, tokens in zip(memory.lines, count([write_line(line) + "\n" for line in memory.lines]), strict=True):
+        room -= tokens
+        if room < 0:
+            break
+        kept.append(line)
+    return Memory(lines=tuple(kept))
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What became of a memory in one write."""
+
+    added: tuple[MemoryLine, ...]
+    dropped: tuple[MemoryLine, ...]
+    rewritten: tuple[tuple[MemoryLine, MemoryLine], ...]
+    """Lines of the same owner and words whose status, dates or sessions are others, before and after."""
+
+
+def changes(before: Memory, after: Memory) -> Changes:
+    """Compare two memories line by line; lines are the same where owner and words are."""
+    old = {(line.owner, line.text): line for line in before.lines}
+    new = {(line.owner, line.text): line for line in after.lines}
+    return Changes(
+        added=tuple(line for key, line in new.items() if key not in old),
+        dropped=tuple(line for key, line in old.items() if key not in new),
+        rewritten=tuple((old[key], line) for key, line in new.items() if key in old and old[key] != line),
+    )
