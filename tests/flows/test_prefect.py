@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -95,7 +96,7 @@ def test_a_run_that_the_audit_refuses_fails_with_the_figures(api: str, tmp_path:
     assert done.returncode == 1
     failed = call(api, "/flow_runs/filter", {"flow_runs": {"name": {"any_": ["tiny-refused"]}}})
     assert failed[0]["state_type"] == "FAILED"
-    assert "broken figures: contamination is 1, limit 0" in failed[0]["state"]["message"]
+    assert re.search(r"broken figures: contamination is \d+, limit 0", failed[0]["state"]["message"])
 
 
 def test_one_stage_runs_on_its_own(api: str, tmp_path: Path) -> None:

@@ -27,18 +27,20 @@ CONFIG = Config.model_validate(
         "converse": {"sessions_per_fact": [1, 3]},
     }
 )
-Lives = tuple[Sequence[Expansion], Mapping[str, list[Session]]]
+Lives = tuple[Sequence[Expansion], Mapping[str, list[Session]], int]
 
 
 @pytest.fixture(scope="module")
 def lives(tmp_path_factory: pytest.TempPathFactory) -> Lives:
     """Forty people, half of whose mutable facts change, and the sessions that show their facts, by fact in order of time."""
-    folder: RunFolder = run_here(CONFIG, tmp_path_factory.mktemp("lives"), until="converse").folder
+    outcome = run_here(CONFIG, tmp_path_factory.mktemp("lives"), until="converse")
+    folder: RunFolder = outcome.folder
     shown: dict[str, list[Session]] = defaultdict(list)
     for session in sorted(read_part(folder, "converse", 0, Session), key=lambda session: session.started_at):
         for fact_id in session.fact_ids:
             shown[fact_id].append(session)
-    return read_part(folder, "expand", 0, Expansion), shown
+    rejected = outcome.summary["stages"]["converse"]["records"]["session"]["rejected"]
+    return read_part(folder, "expand", 0, Expansion), shown, rejected
 
 
 def true_facts(lives: Lives) -> dict[str, Fact]:
@@ -114,24 +116,25 @@ def test_requests_to_forget_come_at_distances_that_are_spread_evenly(lives: Live
 
 
 def test_a_fact_shows_clearly_once_or_faintly_as_often_as_it_must(lives: Lives) -> None:
-    hinted = 0
+    hinted, lacking = 0, 0
     for fact_id, sessions in lives[1].items():
         fact = true_facts(lives)[fact_id]
         cues = [session.cue for session in sessions if session.role != "forget"]
         if fact.cues_needed > 1:
             hinted += 1
-            assert cues == ["faint"] * fact.cues_needed
+            assert set(cues) == {"faint"} and len(cues) <= fact.cues_needed
+            lacking += len(cues) < fact.cues_needed
             assert fact.kind != "sensitive"
             quotes = {session.messages[span.message].content[span.start : span.end] for session in sessions for span in session.evidence}
-            assert len(quotes) == fact.cues_needed
+            assert len(quotes) == len(cues)
         else:
-            assert cues.count("clear") == 1
-            assert 1 <= len(cues) <= 3
+            assert cues.count("clear") <= 1 <= len(cues) <= 3
+            lacking += "clear" not in cues
     assert hinted > 50
+    assert lacking <= lives[2] < 0.01 * sum(map(len, lives[1].values()))  # no more than checks took away
 
 
 def test_what_cannot_be_had_is_refused() -> None:
-
     with pytest.raises(ValueError, match="must be 2"):
         Config.model_validate({"dataset": {"name": "x"}, "expand": {"cues_needed": 3}})
     with pytest.raises(ValueError, match="three times at most"):

@@ -187,7 +187,8 @@ def fact(value: str, status: str = "true") -> Fact:
     return Fact.model_validate(
         {
             "fact_id": "p/f00", "persona_id": "p", "attribute": "a", "value": value, "statement": value, "owner": "self", "status": status,
-            "kind": "neutral", "domain": "d", "polarity": "positive", "repeatable": True, "mutable": False, "valid_from": date(2025, 1, 1),
+            "kind": "neutral", "domain": "d", "polarity": "positive", "repeatable": True, "mutable": False,
+            "cues_needed": 1, "valid_from": date(2025, 1, 1),
             "valid_until": None, "supersedes": None, "reason": None, "forget_requested_at": None, "bank_id": None,
         }
     )  # fmt: skip
