@@ -22,7 +22,7 @@ from store.parts import Produced, Receipt, ensure_part, read_part
 from validators.solver import about, certify
 
 STAGE = "ask"
-VERSION = 4
+VERSION = 5
 
 
 def ask_all(run: Run, upstream: Sequence[Receipt], shards: int, item_shards: int) -> Receipt:

@@ -19,6 +19,8 @@ from schemas.question import Item, QuestionKind
 Moment = Literal["middle", "end"]
 _BINS = 20
 """Into so many equal ranges the distance from evidence to question is divided, to be spread evenly over them."""
+_LATE = 0.1
+"""From this share of the questions on, who has the most left to be asked goes before even distances: a last quad needs four such users."""
 _UNTOUCHED = 24
 """People who never spoke of an attribute that are looked at for one of its items."""
 
@@ -59,6 +61,7 @@ class Dealer:
     ) -> None:
         self._people = people
         self._room = {person.name: wanted for person in people}
+        self._wanted = wanted * len(people)
         self._target = {kind: share * wanted * len(people) for kind, share in kinds.items() if share > 0}
         self._got: Counter[QuestionKind] = Counter()
         self._lured: Counter[tuple[QuestionKind, str]] = Counter()
@@ -100,6 +103,7 @@ class Dealer:
         """
         taken, got, lured, chosen = Counter[str](), Counter(self._got), Counter(self._lured), list[_Way]()
         used = self._used[supply[0][0].candidate.item.item_id]
+        late = sum(self._room.values()) < _LATE * self._wanted
         for ways in sorted(supply, key=len):
             open_ways = [
                 way
@@ -115,6 +119,7 @@ class Dealer:
                 key=lambda way: (
                     round(got[way.candidate.kind] / self._target[way.candidate.kind], 2),
                     lured[way.candidate.kind, way.candidate.lure],
+                    taken[way.person.name] - self._room[way.person.name] if late else 0,
                     self._crowd(way),
                     taken[way.person.name] - self._room[way.person.name],
                 ),
