@@ -24,7 +24,7 @@ from pydantic import BaseModel
 
 from flows import ask, assemble, converse, dedup, distract, expand, items, seeds
 from flows.audit import audit_run, broken_figures, refusal
-from flows.run import Run
+from flows.run import Run, give_memory_back
 from schemas.errors import SubtextError
 from schemas.expansion import Expansion
 from schemas.fact import Fact
@@ -82,6 +82,7 @@ def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: dict[st
     _refuse_empty_splits(run, shards)
     data = DataFolder(run.folder)
     sizes = _write_data(run, shards, data)
+    give_memory_back()
     audited = audit_run(run, data.unfinished)
     if (why := refusal(run, audited)) is not None:
         _withdraw(run, data)

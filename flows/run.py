@@ -4,11 +4,15 @@ A stage is a plain function from a shard to a `Produced`; this module and `flows
 """
 
 import asyncio
+import ctypes
+import gc
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+import pyarrow as pa
 
 from author.make import make_author
 from author.offline.bank import load_bank
@@ -89,6 +93,14 @@ def gather(work: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
         return list(await asyncio.gather(*work))
 
     return asyncio.run(all_of_it())
+
+
+def give_memory_back() -> None:
+    """Return to the system what global stages have freed; without it, the C library keeps more than a tenth of a run's peak to itself."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    with suppress(OSError, AttributeError):  # not the GNU C library: it does as it does
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def unwritten(gone: Unwritten, record_id: str, kind: RecordType, stage: str) -> Reject:
