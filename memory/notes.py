@@ -1,8 +1,11 @@
 """A memory as text: one line each, which people and models read and write alike.
 
-    self | active | 2025-03-02 to 2025-06-11 | s003 s017 | drinks coffee black
+    2025-03-02 s003 | drinks coffee black
+    2025-03-02..2025-06-11 s003 s017 of Anna | keeps bees on a roof
+    superseded 2025-03-02 s004 | has a bad knee
 
-Session ids are without the persona's, which is the same in all of them.
+Tokens are what a memory has least of, so what goes without saying is left out: that a line is active, that it is of the user, that it
+was last seen when it was first seen. Session ids are without the persona's, which is the same in all of them.
 """
 
 import re
@@ -12,11 +15,11 @@ from datetime import date
 
 from pydantic import ValidationError
 
-from schemas.memory import Memory, MemoryLine
+from schemas.memory import SELF, Memory, MemoryLine
 
 _LINE = re.compile(
-    r"(?P<owner>[^|\n]+) \| (?P<status>active|superseded|forgotten) \| (?P<first>\d{4}-\d\d-\d\d) to (?P<last>\d{4}-\d\d-\d\d) \| "
-    r"(?P<sessions>[\w ]*) \| (?P<text>\S.*)"
+    r"(?:(?P<status>superseded|forgotten) )?(?P<first>\d{4}-\d\d-\d\d)(?:\.\.(?P<last>\d{4}-\d\d-\d\d))?"
+    r"(?P<sessions>(?: (?!of )\w+)*)(?: of (?P<owner>[^|\n]*[^|\s]))? \| (?P<text>\S.*)"
 )
 TokenCount = Callable[[Sequence[str]], Sequence[int]]
 """From texts to the tokens of each."""
@@ -24,8 +27,11 @@ TokenCount = Callable[[Sequence[str]], Sequence[int]]
 
 def write_line(line: MemoryLine) -> str:
     """The line as text."""
-    sessions = " ".join(name.rpartition("/")[2] for name in line.session_ids)
-    return f"{line.owner} | {line.status} | {line.first_seen} to {line.last_seen} | {sessions} | {line.text}"
+    status = "" if line.status == "active" else f"{line.status} "
+    last = "" if line.last_seen == line.first_seen else f"..{line.last_seen}"
+    sessions = "".join(f" {name.rpartition('/')[2]}" for name in line.session_ids)
+    owner = "" if line.owner == SELF else f" of {line.owner}"
+    return f"{status}{line.first_seen}{last}{sessions}{owner} | {line.text}"
 
 
 def write_memory(memory: Memory) -> str:
@@ -58,16 +64,17 @@ def read_memory(text: str, persona_id: str) -> Reading:
 
 
 def _line(found: re.Match[str], persona_id: str) -> MemoryLine:
-    first, last = date.fromisoformat(found["first"]), date.fromisoformat(found["last"])
+    first = date.fromisoformat(found["first"])
+    last = date.fromisoformat(found["last"] or found["first"])
     if last < first:
         raise ValueError("it was last seen before it was first seen")
     return MemoryLine(
-        owner=found["owner"].strip(),
+        owner=(found["owner"] or SELF).strip(),
         text=found["text"],
         first_seen=first,
         last_seen=last,
         session_ids=tuple(f"{persona_id}/{name}" for name in found["sessions"].split()),
-        status=found["status"],
+        status=found["status"] or "active",
     )
 
 

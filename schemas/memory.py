@@ -6,6 +6,8 @@ from typing import Literal
 from schemas.base import Record
 
 LineStatus = Literal["active", "superseded", "forgotten"]
+SELF = "self"
+"""The owner of what holds of the user."""
 
 
 class MemoryLine(Record):

@@ -31,9 +31,16 @@ def words(texts: Sequence[str]) -> list[int]:
 
 
 def test_a_memory_reads_back_as_it_was_written() -> None:
-    memory = Memory(lines=(line("drinks coffee black"), line("keeps | two cats", owner="Ann", session_ids=(), status="forgotten")))
+    once = line("has a bad knee", last_seen=date(2025, 3, 2), status="superseded")
+    other = line("keeps | two cats", owner="Ann of Kent", session_ids=(), status="forgotten")
+    memory = Memory(lines=(line("drinks coffee black"), once, other, line("of late, | tea", owner="Bo")))
     text = write_memory(memory)
-    assert text.splitlines()[0] == "self | active | 2025-03-02 to 2025-06-11 | s003 s017 | drinks coffee black"
+    assert text.splitlines() == [
+        "2025-03-02..2025-06-11 s003 s017 | drinks coffee black",
+        "superseded 2025-03-02 s003 s017 | has a bad knee",
+        "forgotten 2025-03-02..2025-06-11 of Ann of Kent | keeps | two cats",
+        "2025-03-02..2025-06-11 s003 s017 of Bo | of late, | tea",
+    ]
     reading = read_memory(f"\n{text}\n\n", "p1")
     assert (reading.memory, reading.invalid) == (memory, ())
 
@@ -42,10 +49,11 @@ def test_a_memory_reads_back_as_it_was_written() -> None:
     "bad",
     [
         "drinks coffee black",
-        "self | doubtful | 2025-03-02 to 2025-06-11 | s003 | drinks coffee black",
-        "self | active | 2025-13-02 to 2025-06-11 | s003 | drinks coffee black",
-        "self | active | 2025-06-11 to 2025-03-02 | s003 | drinks coffee black",
-        "self | active | 2025-03-02 to 2025-06-11 | s003 |",
+        "doubtful 2025-03-02..2025-06-11 s003 | drinks coffee black",
+        "2025-13-02..2025-06-11 s003 | drinks coffee black",
+        "2025-06-11..2025-03-02 s003 | drinks coffee black",
+        "2025-03-02 s003 of  | drinks coffee black",
+        "2025-03-02..2025-06-11 s003 |",
     ],
 )
 def test_what_is_no_line_is_handed_back(bad: str) -> None:
