@@ -1,7 +1,7 @@
 """A memory agent that `subtext exam DIR --agent "command:python docs/agent_example.py"` can examine; the protocol is in docs/agents.md.
 
 It keeps what the user wrote, sentence by sentence, the newest as far as they fit, and prefers the option that shares most words with what
-it kept. Nothing is inferred, so it is no better than it looks: a floor, and a place to put your own system.
+it kept. Nothing is inferred, so it does no better than chance: a place to put your own system.
 """
 
 import json
@@ -10,6 +10,11 @@ import sys
 from typing import Any
 
 COMMON = {*"about after also been from have into just more than that them then they this with your".split()}
+
+
+def tokens(text: str) -> float:
+    """About as many as the exam counts, rather more: long words are several."""
+    return 1.4 * len(re.findall(r"\w+|[^\w\s]", text))
 
 
 def words(text: str) -> set[str]:
@@ -30,12 +35,12 @@ class SentenceKeeper:
         return {}
 
     def session(self, message: dict[str, Any]) -> Any:
-        """A conversation. A word and its punctuation are about 1.4 tokens."""
+        """A conversation."""
         for turn in message["messages"]:
             if turn["role"] == "user":
                 sentences = [" ".join(found.split()) for found in re.split(r"(?<=[.!?])\s+|\n+", turn["content"])]
                 self.kept += [f"{message['started_at'][:10]} {sentence}" for sentence in sentences if words(sentence)]
-        while self.kept and sum(1.4 * len(sentence.split()) for sentence in self.kept) > self.room:
+        while self.kept and sum(map(tokens, self.kept)) > self.room:
             self.kept.pop(0)
         return {}
 

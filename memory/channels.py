@@ -110,7 +110,7 @@ async def open_service(url: str, timeout_s: float) -> AsyncIterator[Channel]:
     """A way to the service at `url`."""
     import httpx2  # slow, and of no use to agents that are commands
 
-    async with httpx2.AsyncClient(timeout=timeout_s) as client:
+    async with httpx2.AsyncClient(timeout=None) as client:  # its own would start again with every byte
         yield _Service(url, client, timeout_s)
 
 
@@ -126,9 +126,9 @@ class _Service:
         kind = message["type"]
         body = json.dumps(message, ensure_ascii=False).encode(errors="replace")
         try:
-            async with asyncio.timeout(self._timeout_s):  # the client's own starts again with every byte
+            async with asyncio.timeout(self._timeout_s):
                 reply = await self._client.post(self._url, content=body, headers={"content-type": "application/json"})
-        except (httpx2.TimeoutException, TimeoutError) as error:
+        except TimeoutError as error:
             raise SubtextError(f"{self._url}: no reply to `{kind}` in {self._timeout_s:g} s") from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise SubtextError(f"{self._url}: `{kind}` could not be sent ({error or type(error).__name__}); is the service up?") from error

@@ -145,7 +145,7 @@ def test_days_and_sessions_that_cannot_have_been_read_are_put_right(tmp_path: Pa
 
 
 def test_a_session_in_the_middle_of_a_line_is_between_its_days() -> None:
-    before = read_memory("2025-01-01..2025-02-10 s001 s002 s004 | rows\n2025-01-20..2025-02-10 s002 s004 | rows alone", "p1").memory
+    before = read_memory("2025-01-20..2025-02-10 s002 s004 | rows alone\n2025-01-01..2025-02-10 s001 s002 s004 | rows", "p1").memory
     written = read_write("2025-01-01 s002 | rows\n2025-01-01..2025-02-10 s001 s004 | rows", before, CHUNK)
     assert write_memory(written.memory) == "2025-01-20 s002 | rows\n2025-01-01..2025-02-10 s001 s004 | rows"
     assert written.mended == 1
