@@ -72,7 +72,7 @@ def standing(sessions: Iterable[Session], facts: Mapping[str, Fact]) -> Standing
     hints: Counter[str] = Counter()
     forgotten, secrets = set[str](), set[str]()
     for session in sessions:
-        own = [facts[name] for name in session.fact_ids if name in facts]
+        own = [facts[name] for name in session.fact_ids if name in facts and facts[name].status == "true"]
         if session.role == "forget":
             for attribute in {fact.attribute for fact in own}:
                 gone = {name for name in hints if facts[name].attribute == attribute}
@@ -83,7 +83,8 @@ def standing(sessions: Iterable[Session], facts: Mapping[str, Fact]) -> Standing
         elif session.role in ("evidence", "update") and session.owner == SELF:
             for fact in own:
                 hints[fact.fact_id] += 1
-                secrets |= set() if fact.repeatable else {fact.fact_id}
+                if not fact.repeatable:
+                    secrets.add(fact.fact_id)
                 if session.cue != "faint" or hints[fact.fact_id] >= fact.cues_needed > 1:
                     told.setdefault(fact.attribute, []).append(fact.fact_id)
                     forgotten.discard(fact.fact_id)
