@@ -105,6 +105,9 @@ def test_standing_by_hand() -> None:
     assert standing([*SESSIONS, coffee, again], facts).superseded == {"u1/f2"}, "tea is right again, whenever it was said"
     after = standing([*SESSIONS, forget], facts)
     assert [after.valid, after.forgotten] == [{"u1/f1"}, {"u1/f4"}]
+    told = session("u1/s008", "The cat sleeps on my desk", fact_ids=("u1/f4",))
+    once_more = standing([*SESSIONS, forget, told], facts)
+    assert [once_more.valid, once_more.forgotten] == [{"u1/f1", "u1/f4"}, set()]
     hinted = standing([*SESSIONS[:2], forget, SESSIONS[2]], facts)
     assert [hinted.valid, hinted.forgotten] == [{"u1/f1"}, {"u1/f4"}], "hints are counted anew, and those before are to be forgotten"
 
@@ -132,4 +135,5 @@ def test_what_repeats_a_secret() -> None:
     assert literals("born 1997-02-02, flat 7, for 40 people") == {"1997-02-02"}
     assert literals("Removal to: 73 Michael Centers. Mail ann@example.com") == {"73 michael centers", "ann@example.com"}
     assert literals("We kiss in the archive, between one fifteen and 2.") == frozenset()
+    assert holding([session("u1/s000", "Room 4711 at four", fact_ids=("u1/f1",))], FACTS).secrets == {}, "no secret"
     assert holding(SESSIONS, FACTS).secrets == {"u1/f5": {"sk-test-ab12"}}

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -130,6 +131,18 @@ def test_the_headline_budget_may_be_chosen() -> None:
     assert "bm25" not in found.arms
     with pytest.raises(InputError, match="no arm was measured with a memory of 512 tokens; there are 64, 128"):
         measure(evidence(), 512)
+
+
+def test_without_the_ends_of_the_gap_there_is_none() -> None:
+    whole = evidence()
+    bare = replace(whole, answers=[row for row in whole.answers if row.arm != "oracle_evidence"])
+    assert measure(bare).gap_closed is None
+
+
+def test_what_is_not_certain_is_not_said_to_be(results: Results) -> None:
+    unsure = [one.model_copy(update={"certain": False}) for one in results.comparisons]
+    said = findings(results.model_copy(update={"comparisons": tuple(unsure)}))
+    assert said[0].startswith("No difference is certain from bm25 (+33.3), no_context (+33.3), dense (+0.0), full_context (-33.3) (points)")
 
 
 def test_what_the_results_say(results: Results) -> None:
