@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 
-from memory.chunks import chunks_of
 from memory.exam import Sheet, key_of
 from memory.notes import write_memory
-from memory.replay import Limits, Sitting
+from memory.replay import Limits, Sitting, chunked
 from schemas.results import MemoryRow, MomentRow
 
 
 def memory_rows(sheet: Sheet, sitting: Sitting, arm: str, limits: Limits) -> Iterator[MemoryRow]:
     """The memories after every write. `limits`: those under which `sitting` came about."""
-    chunks = chunks_of(sheet.turns, limits.chunk_tokens)
+    chunks = chunked(sheet.turns, limits)
     for write, (memory, chunk) in enumerate(zip(sitting.memories, chunks, strict=True), 1):
         yield MemoryRow(
             arm=arm, budget=limits.memory_tokens, persona_id=sheet.persona.persona_id, write=write,
@@ -22,7 +21,7 @@ def memory_rows(sheet: Sheet, sitting: Sitting, arm: str, limits: Limits) -> Ite
 def moment_rows(sheet: Sheet, sitting: Sitting, arm: str, limits: Limits) -> Iterator[MomentRow]:
     """The memories from which the questions were answered; one for all rotations, because asking changes nothing."""
     ends = [0]
-    for chunk in chunks_of(sheet.turns, limits.chunk_tokens):
+    for chunk in chunked(sheet.turns, limits):
         ends.append(ends[-1] + len(chunk.turns))
     for put in sheet.questions:
         yield MomentRow(
