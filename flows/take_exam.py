@@ -15,13 +15,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from memory.agents import Candidate
 from memory.exam import Exam
-from memory.read_exam import exam_tokens, read_exam
+from memory.read_exam import exam_tokens, read_dataset, read_exam
 from memory.replay import Limits
 from memory.sitting import accuracy_of, memory_of, sit_exam
 from schemas.errors import InputError
 from schemas.exam import PROTOCOL, ExamAgent, ExamAnswer, ExamDataset, ExamPaper, ExamResult, ExamTools
 from schemas.ids import digest
-from store.dataset import read_manifest
 from store.folder import write_json
 from store.lines import LineFile
 from store.signing import read_signed, signed, signing_key
@@ -42,10 +41,7 @@ class Paper:
     @classmethod
     def read(cls, root: Path, split: str, history_tokens: int, users: int | None) -> "Paper":
         """See `memory.read_exam.read_exam`."""
-        exam = read_exam(root, split, history_tokens, users)
-        manifest = read_manifest(root)
-        named = manifest["dataset"]
-        return cls(exam, ExamDataset(name=named["name"], version=named["version"], author=manifest["author"]), split, history_tokens)
+        return cls(read_exam(root, split, history_tokens, users), read_dataset(root), split, history_tokens)
 
     def told(self) -> ExamPaper:
         """What a result says was asked."""

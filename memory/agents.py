@@ -64,7 +64,7 @@ class Spec:
                 return cls("command", outside.name, outside=outside)
             parts = urlsplit(outside.url)
             return cls("service", f"{parts.hostname}{parts.path}".rstrip("/"), outside=outside)
-        if text == "extractive" or Path(text).exists():
+        if text == "extractive" or (text and Path(text).exists()):
             return cls("extractive", Path(text).stem, "" if text == "extractive" else text)
         raise InputError(
             f"{text}: no such agent; give extractive, the path of a trained one, llm:MODEL@http://host:port/v1, "
@@ -84,7 +84,7 @@ def make_agent(spec: Spec, memory_tokens: int, calls: Path, name: str | None = N
         with _language_model(spec, called, memory_tokens, calls) as candidate:
             yield candidate
     elif spec.outside:
-        yield _outside(spec.kind, spec.outside, called, memory_tokens)
+        yield _outside(spec, spec.outside, called, memory_tokens)
     else:
         raise InputError(f"{spec.name}: extractive agents cannot be examined yet; give another kind")
 
@@ -108,10 +108,10 @@ def _language_model(spec: Spec, name: str, memory_tokens: int, calls: Path) -> I
         agent.close()
 
 
-def _outside(kind: AgentKind, outside: Outside, name: str, memory_tokens: int) -> Candidate:
+def _outside(spec: Spec, outside: Outside, name: str, memory_tokens: int) -> Candidate:
     @asynccontextmanager
     async def fresh(user: str) -> AsyncIterator[MemoryAgent]:
         async with outside.for_user(user, memory_tokens) as agent:
             yield agent
 
-    return Candidate(kind, name, fresh, at_once=_OUTSIDE_USERS, chunk_tokens=None)
+    return Candidate(spec.kind, name, fresh, {spec.kind: spec.name}, at_once=_OUTSIDE_USERS, chunk_tokens=None)

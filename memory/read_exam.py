@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from memory.exam import Exam, make_sheet
 from schemas.errors import InputError
+from schemas.exam import ExamDataset
 from schemas.history import History
 from schemas.persona import Persona
 from schemas.question import Question
 from schemas.session import Session
-from store.dataset import read_manifest, read_rows
+from store.dataset import read_manifest, read_rows, unreadable_manifest
 from store.parts import file_hash
 from text.tokenizer import TokenCounter, token_counter
 
@@ -29,8 +29,7 @@ def read_exam(root: Path, split: str, budget: int, users: int | None = None) -> 
     InputError where there is no finished dataset, no such split or budget, no question in it, or a file is not what was published. Files
     of other splits are not opened.
     """
-    manifest = read_manifest(root)
-    published = _published(root, manifest)
+    dataset, published = _read_manifest(root)
     table = f"histories_{budget // 1000}k"
     _refuse_absent(root, published, split, table)
     paths = {
@@ -49,18 +48,29 @@ def read_exam(root: Path, split: str, budget: int, users: int | None = None) -> 
     personas = {one.persona_id: one for one in read_rows(paths["personas"], Persona, only)}
     count = exam_tokens().count
     return Exam(
-        f"{_name(manifest)}/{split}/{budget}{'' if len(taken) == len(histories) else f'/first-{len(taken)}'}",
+        f"{dataset.name}/{dataset.version}/{split}/{budget}{'' if len(taken) == len(histories) else f'/first-{len(taken)}'}",
         tuple(make_sheet(personas[one.persona_id], one, sessions, questions, count) for one in taken),
     )
 
 
-def _name(manifest: Mapping[str, Any]) -> str:
-    return f"{manifest['dataset']['name']}/{manifest['dataset']['version']}"
+def read_dataset(root: Path) -> ExamDataset:
+    """What results say of the dataset. InputError where there is no finished one."""
+    return _read_manifest(root)[0]
 
 
-def _published(root: Path, manifest: Mapping[str, Any]) -> Files:
+def _read_manifest(root: Path) -> tuple[ExamDataset, Files]:
+    manifest = read_manifest(root)
+    try:
+        dataset = ExamDataset(name=manifest["dataset"]["name"], version=manifest["dataset"]["version"], author=manifest["author"])
+        files = {str(file): str(content) for file, content in manifest["files"].items()}
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise unreadable_manifest(root, error) from error
+    return dataset, _published(root, files)
+
+
+def _published(root: Path, files: Mapping[str, str]) -> Files:
     found: dict[str, dict[str, dict[str, str]]] = {}
-    for file, content in manifest.get("files", {}).items():
+    for file, content in files.items():
         folder, table, name = [*file.split("/"), "", ""][:3]
         if folder == "data" and name:
             found.setdefault(table, {}).setdefault(name.partition("-")[0], {})[file] = content
