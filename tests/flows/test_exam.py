@@ -152,10 +152,17 @@ def test_killed_it_goes_on_with_the_users_who_are_left(folder: Path, tmp_path: P
 def test_what_was_kept_of_another_exam_is_not_used_and_damage_is_told(folder: Path, tmp_path: Path) -> None:
     path = result_of(folder, tmp_path)
     partial = path.with_name("exam-mine.partial.jsonl")
-    partial.write_text('{"exam": "another"}\n{"user": "p1", "answers": []}\n', encoding="utf-8")
+    rows = json.loads(path.read_text("utf-8"))["answers"]
+    wrong = {"user": rows[0]["persona_id"], "answers": [{**rows[0], "correct": 1.0}]}
+    stale = f'{{"exam": "another"}}\n{json.dumps(wrong)}\n'
+    partial.write_text(stale, encoding="utf-8")
     before = path.read_bytes()
     assert result_of(folder, tmp_path).read_bytes() == before
     assert not partial.exists()
+    broken = path.with_name("exam-broken.partial.jsonl")
+    broken.write_text(stale, encoding="utf-8")
+    assert taken(folder, f"command:{sys.executable} -c exit(3)", "--name", "broken").exit_code == 1
+    assert [json.loads(line).keys() for line in broken.read_bytes().splitlines()] == [{"exam"}]
     partial.write_text("nonsense\n", encoding="utf-8")
     done = taken(folder, agent_of(tmp_path), "--name", "mine")
     assert (done.exit_code, "is damaged; delete it" in done.output) == (2, True)
@@ -180,14 +187,18 @@ def test_a_language_model_is_examined_and_its_cost_is_told(folder: Path, tmp_pat
             files.append(json.loads((tmp_path / "llm.json").read_text("utf-8")))
         once, again = files
         calls = sum(account["calls"] for account in once["spent"]["calls"].values())
+        assert f"{calls:,} calls" in done.output
         assert model.calls == calls, "what was paid for is not asked again"
         assert model.base_url not in (tmp_path / "llm.json").read_text("utf-8")
+        model.echo_status = 401
+        done = taken(folder, f"llm:scripted@{model.base_url}", "--users", 2, "--out", tmp_path / "no" / "llm.json")
+        assert (done.exit_code, len(done.stderr.splitlines())) == (1, 1)
+        assert not list(tmp_path.glob("no/*.jsonl")), "its calls are kept, and nothing beside them"
     assert once["agent"] == {"kind": "llm", "name": "scripted", "details": once["agent"]["details"]}
     assert once["agent"]["details"].keys() == {"model", "prompts"}
     assert once["made_with"]["chunk_tokens"] == 5000
     assert once["answers"] == again["answers"] and once["spent"]["tokens"] == again["spent"]["tokens"]
     assert all(len(row["shares"]) == 4 and row["memory_tokens"] is not None for row in once["answers"])
-    assert f"{calls:,} calls" in done.output
     assert exam("--verify", tmp_path / "llm.json", folder).exit_code == 0
 
 

@@ -99,6 +99,10 @@ def test_shares_are_averaged_in_the_questions_own_order_and_no_choice_counts_as_
             longest = max(asked.options, key=len)
             return Answer(shares=tuple(0.7 if text == longest else 0.1 for text in asked.options))
 
+    class Wavering(First):
+        async def answer(self, memory: Memory, asked: Asked) -> Answer:
+            return Answer(shares=(0.7, 0.1, 0.1, 0.1))
+
     class Silent(First):
         async def answer(self, memory: Memory, asked: Asked) -> Answer:
             return Answer()
@@ -111,6 +115,8 @@ def test_shares_are_averaged_in_the_questions_own_order_and_no_choice_counts_as_
         assert row.choices == (place,) * 4
         assert row.shares == tuple(0.7 if at == place else 0.1 for at in range(4))
         assert row.correct == (place == row.gold)
+    for row in sat(one, everybody(Wavering()))[sheet.persona.persona_id]:
+        assert (row.choices, row.shares) == ((0, 1, 2, 3), (0.25,) * 4)
     rows = sat(one, everybody(Silent()))[sheet.persona.persona_id]
     assert {row.choices for row in rows} == {(-1,) * 4} and {row.correct for row in rows} == {0}
     assert accuracy_of(rows).unread == 4 * len(rows)
