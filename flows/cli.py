@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.audit import audit_command
+from flows.evaluate import evaluate_command
 from flows.exam import exam_command
 from flows.memory_text import memory_group
 from flows.serve import serve_llm
@@ -58,6 +59,7 @@ main.add_command(serve_llm)
 main.add_command(audit_command)
 main.add_command(exam_command)
 main.add_command(memory_group)
+main.add_command(evaluate_command)
 
 
 @main.command(epilog="Example: subtext run configs/small.yaml --set run.seed=2 --version 0.2.0")
@@ -120,6 +122,10 @@ def _carry_out(config: "Config", out: Path, until: Any, no_prefect: bool) -> Non
             f"the target was not reached: {counts} accepted, {target['attempted']} personas tried; raise target.max_attempts_ratio, "
             "or give more seeds (what was accepted is kept)"
         )
+    if until == "publish" and config.agent.kind == "extractive":
+        from flows.evaluate import finish_with_agent
+
+        finish_with_agent(outcome.folder.root, config.agent, no_prefect)
 
 
 def _run_plainly(config: "Config", out: Path, until: Any) -> "Outcome":

@@ -38,7 +38,10 @@ class Answer:
 class MemoryAgent(Protocol):
     """A memory agent. It is causal by its shape: no question and no later chunk is among the arguments of `write`."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What results call it."""
+        ...
 
     async def write(self, memory: Memory, chunk: Chunk) -> Memory:
         """The memory after `chunk`, from the memory before it alone."""

@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 from memory.agent import MemoryAgent
 from memory.chunks import MOST_TOKENS
 from memory.outside import Outside
+from memory.read_exam import exam_tokens
 from schemas.config import without_folder
 from schemas.errors import InputError
 from schemas.exam import AgentKind
+from store.parts import file_hash
 
 _LLM = re.compile(r"llm:(?P<model>.+)@(?P<url>https?://.+)")
 _LLM_USERS, _OUTSIDE_USERS = 32, 4
@@ -86,7 +88,7 @@ def make_agent(spec: Spec, memory_tokens: int, calls: Path, name: str | None = N
     elif spec.outside:
         yield _outside(spec, spec.outside, called, memory_tokens)
     else:
-        raise InputError(f"{spec.name}: extractive agents cannot be examined yet; give another kind")
+        yield _extractive(spec, called, memory_tokens)
 
 
 @contextmanager
@@ -106,6 +108,21 @@ def _language_model(spec: Spec, name: str, memory_tokens: int, calls: Path) -> I
         yield Candidate("llm", name, the_same, details, _LLM_USERS, spent=agent.spent, repeats_nothing=True)
     finally:
         agent.close()
+
+
+def _extractive(spec: Spec, name: str, memory_tokens: int) -> Candidate:
+    from memory.extractive.files import REST, load_agent
+
+    if not spec.place:
+        raise InputError("extractive: give the folder of a trained one, such as output/demo/0.1.0/agent/extractive")
+    agent = load_agent(Path(spec.place), exam_tokens().count, memory_tokens)
+
+    @asynccontextmanager
+    async def the_same(user: str) -> AsyncIterator[MemoryAgent]:
+        del user  # it has no state beside the memory
+        yield agent
+
+    return Candidate("extractive", name, the_same, {"model": file_hash(Path(spec.place) / REST)})
 
 
 def _outside(spec: Spec, outside: Outside, name: str, memory_tokens: int) -> Candidate:

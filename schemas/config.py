@@ -247,10 +247,29 @@ class AuditConfig(_Section):
     """Files (text, .jsonl, .json, .parquet) with texts, such as evaluation sets, with which the dataset must have nothing in common."""
 
 
+class AgentConfig(_Section):
+    """The memory agent that a run ends with: trained on what was published, and evaluated. Not part of what the dataset is."""
+
+    kind: Literal["none", "extractive"] = "none"
+    """`extractive`: the embedded agent, which needs no language model. Language models are trained by `subtext train --config`."""
+    budget: int = Field(512, ge=32, le=100_000)
+    """Tokens of memory that it is trained for, and that results are headed by."""
+    budgets: tuple[Annotated[int, Field(ge=32, le=100_000)], ...] = Field((128, 256, 512, 1024, 2048), min_length=1)
+    """Tokens of memory at which it is evaluated."""
+    seed: int = 1
+
+    @model_validator(mode="after")
+    def _measured(self) -> Self:
+        if self.budget not in self.budgets:
+            raise ValueError(f"agent.budget {self.budget} must be one of agent.budgets, or nothing is measured at it")
+        return self
+
+
 FREE: tuple[tuple[str, str], ...] = (
     ("run", "concurrency"), ("run", "runner"),
     *(("author", key) for key in ("base_url", "api_key_env", "launch", "replicas", "python", "max_concurrency", "timeout_s", "price")),
     *(("budget", key) for key in ("tokens", "usd", "minutes")), ("audit", "gate"), ("audit", "decontaminate"),
+    *(("agent", key) for key in ("kind", "budget", "budgets", "seed")),
 )  # fmt: skip
 """Settings that say how the work is done, or how much of it now: a version may go on with others."""
 
@@ -272,6 +291,7 @@ class Config(_Section):
     dedup: DedupConfig = DedupConfig()
     assemble: AssembleConfig = AssembleConfig()
     audit: AuditConfig = AuditConfig()
+    agent: AgentConfig = AgentConfig()
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:

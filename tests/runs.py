@@ -26,7 +26,7 @@ TINY: dict[str, Any] = {
 }
 TINY_SETTINGS = [
     "--set", "dataset.name=tiny", "--set", "seeds.builtin_count=5", "--set", "run.shard_size=2", "--set", "expand.facts_per_persona=5",
-    "--set", "ask.questions_per_persona=8", "--set", "assemble.budgets=[12000]", "--set",
+    "--set", "ask.questions_per_persona=8", "--set", "assemble.budgets=[12000]", "--set", "agent.kind=none", "--set",
     "distract.noise={hypothetical: 1, third_person: 1, quoted: 1, fiction: 1, near_miss: 1, assistant_only: 1}",
 ]  # fmt: skip
 

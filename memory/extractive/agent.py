@@ -1,6 +1,6 @@
 """The extractive agent: it keeps what users wrote, word for word, and reads it with the frozen reader. No language model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from memory.extractive.desk import Candidates, Desk, together
 from memory.extractive.policy import Choice, Numbers, Policy, choose
 from memory.notes import write_line
 from memory.units import units_of
+from schemas.ids import derive
 from schemas.memory import Memory, MemoryLine
 
 _SAME = 0.9
@@ -24,10 +25,21 @@ class ExtractiveAgent:
     policy: Policy
     budget: int
     name: str = "extractive"
+    chance: int | None = None
+    """Draw what is kept, by this seed, instead of keeping what scores best."""
+
+    def untrained(self, seed: int) -> "ExtractiveAgent":
+        """The same reader with the policy that training began with, which keeps by chance."""
+        return replace(self, policy=replace(self.policy, weights=np.zeros_like(self.policy.weights)), chance=seed)
 
     async def write(self, memory: Memory, chunk: Chunk) -> Memory:
         """The memory after `chunk`: the same for the same memory and chunk."""
-        lines, _ = write(self.desk, self.policy, (self.desk.kept(memory.lines), self.desk.fresh(units_of(chunk.turns))), self.budget, None)
+        before, fresh = self.desk.kept(memory.lines), self.desk.fresh(units_of(chunk.turns))
+        noise = None
+        if self.chance is not None:
+            seed = derive(self.chance, *(f"{turn.session_id} {turn.started_at}" for turn in chunk.turns))
+            noise = np.random.default_rng(seed).gumbel(size=len(before.lines) + len(fresh.lines))
+        lines, _ = write(self.desk, self.policy, (before, fresh), self.budget, noise)
         return Memory(lines=lines.lines)
 
     async def answer(self, memory: Memory, asked: Asked) -> Answer:

@@ -154,5 +154,5 @@ class Reader:
 
 
 def _sigmoid(odds: Array) -> Array:
-    found: Array = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
+    found: Array = np.reciprocal(1 + np.exp(-np.clip(odds, -30, 30)))
     return found

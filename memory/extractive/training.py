@@ -130,17 +130,15 @@ def _earned(desk: Desk, memory: Candidates, visit: Visit) -> list[float]:
 
 @dataclass(frozen=True)
 class Trained:
-    """What training began and ended with."""
+    """What training ended with."""
 
-    start: Policy
-    """Keeps by chance."""
     policy: Policy
     rewards: tuple[float, ...]
     """The mean reward of each epoch."""
 
 
 def train_policy(desk: Desk, lessons: Sequence[Lesson], budget: int, schedule: Schedule) -> Trained:
-    """The policy before and after training on `lessons`, for memories of `budget` tokens."""
+    """The policy after training on `lessons`, for memories of `budget` tokens."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):  # the matrices are small: threads would only wait for each other
@@ -148,7 +146,7 @@ def train_policy(desk: Desk, lessons: Sequence[Lesson], budget: int, schedule: S
 
 
 def _trained(desk: Desk, lessons: Sequence[Lesson], budget: int, schedule: Schedule) -> Trained:
-    start = policy = _first(desk, lessons, budget)
+    policy = _first(desk, lessons, budget)
     moments = np.zeros((2, len(policy.weights)))
     learned, steps = [], 0
     for epoch in range(schedule.epochs):
@@ -164,7 +162,7 @@ def _trained(desk: Desk, lessons: Sequence[Lesson], budget: int, schedule: Sched
             steps += 1
             policy = _stepped(policy, _slope(policy, rollouts, rewards), moments, steps, schedule.rate)
         learned.append(float(np.mean(earned)))
-    return Trained(start, policy, tuple(learned))
+    return Trained(policy, tuple(learned))
 
 
 def _first(desk: Desk, lessons: Sequence[Lesson], budget: int) -> Policy:
