@@ -41,12 +41,10 @@ def finish_with_agent(root: Path, config: "AgentConfig", no_prefect: bool) -> No
 
 def print_results(root: Path, results: "Results") -> None:
     """The table of the arms, and what it says."""
-    from memory.measures.table import findings, table_text
+    from memory.measures.table import table_text
 
     click.echo(f"\n{table_text(results)}")
-    for line in findings(results):
-        click.echo(f"  {line}")
-    click.echo(f"  all of it: {root / 'agent' / 'results.json'}; what was remembered: subtext memory show {root}")
+    click.echo(f"\nAll of it: {root / 'agent' / 'results.json'}. What was remembered: subtext memory show {root}")
 
 
 def _carried_out(name: str, root: Path, work: Callable[[], Found], no_prefect: bool) -> Found:
