@@ -1,0 +1,244 @@
+"""Rollouts: a model writes a memory of a history that it is handed in chunks, and answers questions at their moments.
+
+It happens as in the exam (`memory.replay.sit`): a question inside a chunk is answered from a memory that has also read the chunk's messages
+before it, in a branch of the main line that ends there. Branch writes are trained on too. They are writes like any other, half of a
+user's questions need one in the exam, and who deserves the credit for one is certain: only the questions at its end depend on it.
+
+All rollouts of a batch go in step, so that a model is asked a fixed number of times, each time for everything that does not depend on
+one another: one call per chunk, and one for all answers. Nothing here knows a trainer or a tensor.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from memory.agent import Answer, Asked
+from memory.chunks import Chunk, Turn, chunks_of
+from memory.exam import asked
+from memory.notes import fitted, read_memory, write_line
+from memory.replay import Limits
+from memory.rewards import invalid_penalty, overrun_penalty
+from memory.training.visits import Task, Visit
+from schemas.memory import Memory
+
+ChatMessage = dict[str, str]
+Tokens = Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model said, in its own tokens; with their log-probabilities, empty where nobody needs them."""
+
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...] = ()
+
+
+class Generate(Protocol):
+    """A model that is asked in batches."""
+
+    def __call__(self, prompts: Sequence[Tokens]) -> Sequence[Reply]:
+        """One sampled reply to each prompt."""
+        ...
+
+
+class Codec(Protocol):
+    """The model's tokenizer with its chat template."""
+
+    def encode(self, messages: Sequence[ChatMessage]) -> list[int]:
+        """A conversation up to where the reply begins."""
+        ...
+
+    def decode(self, tokens: Tokens) -> str:
+        """A reply as text, without special tokens."""
+        ...
+
+
+class Prompts(Protocol):
+    """What the model is asked, and how its answers are read: the same text as where the agent is deployed."""
+
+    def write_prompt(self, memory: Memory, chunk: Chunk, budget: int) -> Sequence[ChatMessage]:
+        """Asks for the whole new memory after `chunk`, of at most `budget` tokens."""
+        ...
+
+    def answer_prompt(self, memory: Memory, asked: Asked) -> Sequence[ChatMessage]:
+        """Asks for an answer from the memory alone."""
+        ...
+
+    def context_prompt(self, turns: Sequence[Turn], asked: Asked) -> Sequence[ChatMessage]:
+        """Asks for an answer from the history itself."""
+        ...
+
+    def read_answer(self, text: str, asked: Asked) -> Answer:
+        """What a reply to either says."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """A model and the rules that it plays by."""
+
+    generate: Generate
+    codec: Codec
+    prompts: Prompts
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One write."""
+
+    prompt: Tokens
+    reply: Reply
+    memory: Memory
+    penalty: float
+    """At most 0: for lines that cannot be read, and for what was over the budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One answer."""
+
+    task: Task
+    prompt: Tokens
+    reply: Reply
+    text: str
+    answer: Answer
+    after: int
+    """How many writes of the main line came before it."""
+    branch: int | None
+    """The branch from whose end it was answered; None: from the main line itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One rollout."""
+
+    writes: tuple[Written, ...]
+    """The main line, up to the last write that a question comes after: what is written later can earn nothing."""
+    branches: tuple[Written, ...]
+    answers: tuple[Answered, ...]
+    """In the order of the visit's tasks."""
+
+
+@dataclass
+class _Line:
+    """A rollout on its way."""
+
+    visit: Visit
+    chunks: Sequence[Chunk]
+    places: Sequence[tuple[int, int]]
+    """For each task, the chunks that are over before it, and the messages of the next one that come before it."""
+    writes: list[Written] = field(default_factory=list)
+    branches: dict[tuple[int, int], Written] = field(default_factory=dict)
+
+    def due(self, number: int) -> list[tuple[tuple[int, int] | None, Memory, Chunk]]:
+        """What is written once `number` writes of the main line are done: the branches that begin here, and the main line (None)."""
+        memory = self.writes[-1].memory if self.writes else Memory()
+        at = sorted({place for place in self.places if place[0] == number and place[1]})
+        found: list[tuple[tuple[int, int] | None, Memory, Chunk]] = [
+            (place, memory, Chunk(self.chunks[number].turns[: place[1]])) for place in at
+        ]
+        if number < max(after for after, _ in self.places):
+            found.append((None, memory, self.chunks[number]))
+        return found
+
+    def memory_at(self, place: tuple[int, int]) -> Memory:
+        """What a question at `place` is answered from."""
+        after, read = place
+        if read:
+            return self.branches[place].memory
+        return self.writes[after - 1].memory if after else Memory()
+
+
+def places_of(visit: Visit, chunks: Sequence[Chunk]) -> list[tuple[int, int]]:
+    """For each task, how many chunks are over before it, and how many messages of the next one come before it."""
+    ends, read = [], 0
+    for chunk in chunks:
+        read += len(chunk.turns)
+        ends.append(read)
+    found = []
+    for task in visit.tasks:
+        after = bisect_right(ends, task.turns)
+        found.append((after, task.turns - (ends[after - 1] if after else 0)))
+    return found
+
+
+def rounds_of(visits: Sequence[Visit], chunk_tokens: int) -> int:
+    """How many rounds of writes the longest of `visits` takes."""
+    places = [place for visit in visits for place in places_of(visit, list(chunks_of(visit.sheet.turns, chunk_tokens)))]
+    return max((after + bool(read) for after, read in places), default=0)
+
+
+def play(visits: Sequence[Visit], group: int, player: Player, rounds: int) -> list[list[Rollout]]:
+    """`group` rollouts of each of `visits`. The model is asked `rounds` + 1 times, whatever the visits: processes may have to keep step."""
+    lines = [line for visit in visits for line in _lines(visit, group, player.limits)]
+    for number in range(rounds):
+        due = [(line, *job) for line in lines for job in line.due(number)]
+        prompts = [
+            player.codec.encode(player.prompts.write_prompt(memory, chunk, player.limits.memory_tokens)) for _, _, memory, chunk in due
+        ]
+        for (line, place, _, _), prompt, reply in zip(due, prompts, player.generate(prompts), strict=True):
+            written = _written(prompt, reply, line.visit.sheet.persona.persona_id, player)
+            if place is None:
+                line.writes.append(written)
+            else:
+                line.branches[place] = written
+    rollouts = _answered(lines, player)
+    return [rollouts[start : start + group] for start in range(0, len(rollouts), group)]
+
+
+def play_without_memory(visits: Sequence[Visit], group: int, player: Player) -> list[list[Rollout]]:
+    """As `play`, with the history up to each question in place of a memory: nothing is written."""
+    tasks = [(visit, task) for visit in visits for _ in range(group) for task in visit.tasks]
+    prompts = [player.codec.encode(player.prompts.context_prompt(visit.sheet.turns[: task.turns], asked_of(task))) for visit, task in tasks]
+    given = iter(_answers([(task, 0, None) for _, task in tasks], prompts, player))
+    return [[Rollout((), (), tuple(next(given) for _ in visit.tasks)) for _ in range(group)] for visit in visits]
+
+
+def asked_of(task: Task) -> Asked:
+    """The question of `task` as the model sees it."""
+    put = asked(task.question, task.rotation)
+    return Asked(put.asked_at, put.text, ()) if task.open else put
+
+
+def _lines(visit: Visit, group: int, limits: Limits) -> list[_Line]:
+    chunks = list(chunks_of(visit.sheet.turns, limits.chunk_tokens))
+    return [_Line(visit, chunks, places_of(visit, chunks)) for _ in range(group)]
+
+
+def _written(prompt: Tokens, reply: Reply, persona_id: str, player: Player) -> Written:
+    limits = player.limits
+    reading = read_memory(player.codec.decode(reply.tokens), persona_id)
+    lines = reading.memory.lines
+    written = sum(limits.count([write_line(line) + "\n" for line in lines]))
+    penalty = overrun_penalty(written, limits.memory_tokens) + invalid_penalty(len(reading.invalid), len(lines) + len(reading.invalid))
+    return Written(prompt, reply, fitted(reading.memory, limits.memory_tokens, limits.count), penalty)
+
+
+def _answered(lines: Sequence[_Line], player: Player) -> list[Rollout]:
+    """All lines with their answers, which are asked for at once."""
+    branch_of = [{place: number for number, place in enumerate(sorted(line.branches))} for line in lines]
+    jobs, prompts = [], []
+    for line, branches in zip(lines, branch_of, strict=True):
+        for task, place in zip(line.visit.tasks, line.places, strict=True):
+            jobs.append((task, place[0], branches.get(place)))
+            prompts.append(player.codec.encode(player.prompts.answer_prompt(line.memory_at(place), asked_of(task))))
+    given = iter(_answers(jobs, prompts, player))
+    return [
+        Rollout(
+            tuple(line.writes),
+            tuple(line.branches[place] for place in sorted(line.branches)),
+            tuple(next(given) for _ in line.visit.tasks),
+        )
+        for line in lines
+    ]
+
+
+def _answers(jobs: Sequence[tuple[Task, int, int | None]], prompts: Sequence[Tokens], player: Player) -> list[Answered]:
+    found = []
+    for (task, after, branch), prompt, reply in zip(jobs, prompts, player.generate(prompts), strict=True):
+        text = player.codec.decode(reply.tokens)
+        answer = Answer(text=text) if task.open else player.prompts.read_answer(text, asked_of(task))
+        found.append(Answered(task, prompt, reply, text, answer, after, branch))
+    return found
