@@ -8,6 +8,7 @@ import click
 
 from flows.audit import audit_command
 from flows.serve import serve_llm
+from flows.train import train_command
 from schemas.errors import SubtextError
 from schemas.stage import STAGES
 
@@ -54,6 +55,7 @@ def main(debug: bool) -> None:
 
 main.add_command(serve_llm)
 main.add_command(audit_command)
+main.add_command(train_command)
 
 
 @main.command(epilog="Example: subtext run configs/small.yaml --set run.seed=2 --version 0.2.0")

@@ -95,7 +95,7 @@ class Grpo(Section):
     steps: int = Field(200, ge=1)
     """Batches of rollouts."""
     updates: int = Field(1, ge=1)
-    """Optimizer steps in which a batch is used up. From the second on the policy is not the one that sampled: that is what the clip is for."""
+    """Optimizer steps in which a batch is used up. From the second on the policy is not the one that sampled, hence the clip."""
     learning_rate: float = Field(1e-6, gt=0)
     warmup_steps: int = Field(0, ge=0)
     """Optimizer steps."""
