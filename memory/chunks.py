@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from schemas.session import Message, Session
 
@@ -52,3 +53,9 @@ def chunks_of(turns: Sequence[Turn], most: int = MOST_TOKENS) -> Iterator[Chunk]
         room -= turn.tokens
     if held:
         yield Chunk(tuple(held))
+
+
+def sessions_of(turns: Sequence[Turn]) -> Iterator[Chunk]:
+    """A chunk for each session, however long."""
+    for _, group in groupby(turns, key=lambda turn: turn.session_id):
+        yield Chunk(tuple(group))

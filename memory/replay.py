@@ -2,13 +2,15 @@
 
 The main line of writes goes on in whole chunks, as it would without questions. A question that comes inside a chunk is answered from a
 memory that has also read the chunk's messages before the question; that memory is then dropped, so that asking changes nothing.
+
+An agent that keeps its memory to itself cannot drop one. It is handed whole sessions, between which all questions stand.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from memory.agent import Answer, Asked, MemoryAgent
-from memory.chunks import MOST_TOKENS, Chunk, Turn, chunks_of
+from memory.chunks import MOST_TOKENS, Chunk, Turn, chunks_of, sessions_of
 from memory.notes import TokenCount, fitted
 from schemas.memory import Memory
 
@@ -41,19 +43,27 @@ class Limits:
     memory_tokens: int
     """A memory that is longer is cut (see `memory.notes.fitted`) before anybody sees it."""
     count: TokenCount
-    chunk_tokens: int = MOST_TOKENS
+    chunk_tokens: int | None = MOST_TOKENS
+    """The most tokens of a chunk; None: every session is one."""
 
 
 async def sit(agent: MemoryAgent, turns: Sequence[Turn], stops: Sequence[Stop], limits: Limits) -> Sitting:
-    """Let `agent` read `turns` chunk by chunk, and ask it at each of the `stops`."""
+    """Let `agent` read `turns` chunk by chunk, and ask it at each of the `stops`.
+
+    Raises ValueError for a stop inside a session where sessions are handed over whole.
+    """
 
     async def write(memory: Memory, chunk: Chunk) -> Memory:
         return fitted(await agent.write(memory, chunk), limits.memory_tokens, limits.count)
 
     memory, memories = Memory(), list[Memory]()
     answers, memory_at = dict[str, Answer](), dict[str, Memory]()
-    for chunk, inside in _with_stops(list(chunks_of(turns, limits.chunk_tokens)), stops):
+    whole = limits.chunk_tokens is None
+    chunks = sessions_of(turns) if limits.chunk_tokens is None else chunks_of(turns, limits.chunk_tokens)
+    for chunk, inside in _with_stops(list(chunks), stops):
         for read, stop in inside:
+            if read and whole:
+                raise ValueError(f"a question after message {read} of a session that is handed over whole")
             seen = await write(memory, Chunk(chunk.turns[:read])) if read else memory
             for key, asked in stop.asked.items():
                 answers[key] = await agent.answer(seen, asked)

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from schemas.ids import derive
 
 FENCES = (
-    "answers", "earlier", "fact", "facts", "held", "options", "persona", "problems", "query", "seed", "session", "statement", "value",
-    "values",
+    "answers", "earlier", "fact", "facts", "held", "memory", "options", "persona", "problems", "query", "seed", "session", "statement",
+    "value", "values",
 )  # fmt: skip
 """The tags that prompts fence material with. Inside a fence none of them can be written, its own or another."""
 

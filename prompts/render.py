@@ -21,9 +21,9 @@ from schemas.errors import SubtextError
 from schemas.ids import digest
 
 PROMPTS_DIR = Path(__file__).parent
-VERSION = 1
+VERSION = 2
 """Part of every hash below: raised when a filter changes what the same template renders to."""
-_STAGES = ("expand", "converse", "distract", "ask", "judge")
+_STAGES = ("expand", "converse", "distract", "ask", "judge", "memory")
 _SCENARIOS = "converse/scenarios"
 _REPAIR = "repair"
 _FRONT_MATTER = re.compile(r"\A\{#(.*?)#\}", re.DOTALL)
@@ -38,8 +38,8 @@ class PromptMeta(BaseModel):
     """What the prompt must achieve."""
     avoid: str
     """What it must avoid."""
-    max_tokens: int | None = None
-    """More than a good reply ever needs; none in files that are parts of a prompt."""
+    max_tokens: int | str | None = None
+    """More than a good reply ever needs, or the variable that says how many; none in files that are parts of a prompt."""
     temperature: float | None = None
     """Where the run's own temperature is not right for it."""
     choices: Mapping[str, str] = {}
@@ -48,6 +48,8 @@ class PromptMeta(BaseModel):
     """List in the reply -> the variable (a number, or something with a length) that says how long it is."""
     letters: str | None = None
     """The variable with the lettered options, where the reply is one letter whose probabilities are read."""
+    plain: bool = False
+    """Whether the reply is text as it is, not JSON: the `text` of a `TextDraft`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,3 +148,9 @@ class ItemDraft(Record):
     query: Words
     answers: tuple[AnswerDraft, ...]
     no_assumption: Words
+
+
+class TextDraft(Record):
+    """A reply in plain text, as it came."""
+
+    text: str

@@ -134,7 +134,8 @@ class Asking:
         if isinstance(came, Reply) and not reply.prompt_tokens:  # a server that does not say what it counted: our own cautious count
             written = self._ledger.estimate(len(reply.content.encode("utf-8", "replace")), 0)
             reply = replace(reply, prompt_tokens=self._ledger.estimate(request.size, 0), completion_tokens=written)
-        content = reply.refusal or (reply.content if request.letters is None else letter_shares(reply.first_token, request.letters))
+        shares = "" if request.letters is None else letter_shares(reply.first_token, request.letters)
+        content = reply.refusal or shares or reply.content
         wrong = (reply.finish_reason,) if isinstance(came, Impossible) else request.fault(content, finish)
         call = Call(
             call_id=call_id,

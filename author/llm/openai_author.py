@@ -95,7 +95,7 @@ class OpenAIAuthor:
             try:
                 return request.read(entry.reply or "", entry.call.finish_reason)
             except InvalidReply as bad:
-                if request.repair == _REPAIRS or request.letters is not None:
+                if request.repair == _REPAIRS or not request.repairable:
                     raise Unwritten(bad.fault, f"after {request.repair} repairs: {bad}", entry.reply, retry=record_id) from bad
                 request = request.again(entry.reply or "", bad, render_repair(bad.problems))
 

@@ -46,13 +46,13 @@ class Request(Generic[Draft]):
         meta = prompt_meta(wanted.prompt)
         seed = (derive(wanted.seed, generation) if generation else wanted.seed) & 0x7FFFFFFF
         options: dict[str, Any] = {
-            "max_tokens": meta.max_tokens or _DEFAULT_TOKENS,
+            "max_tokens": _most_tokens(meta, wanted.variables),
             "temperature": config.temperature if meta.temperature is None else meta.temperature,
             "seed": seed,
         }
         if meta.letters is not None:
             options |= {"logprobs": True, "top_logprobs": 20}
-        else:
+        elif not meta.plain:
             schema = reply_schema(wanted.schema, meta, wanted.variables, config.text_limit)
             named = {"name": wanted.prompt.replace("/", "_"), "strict": True, "schema": schema}
             options["response_format"] = {"type": "json_schema", "json_schema": named}
@@ -81,6 +81,11 @@ class Request(Generic[Draft]):
         return len(cast(Sized, self.wanted.variables[self.meta.letters]))
 
     @property
+    def repairable(self) -> bool:
+        """Whether a bad reply can be handed back: only JSON can be put right."""
+        return self.letters is None and not self.meta.plain
+
+    @property
     def size(self) -> int:
         """Bytes of the messages."""
         return sum(len(message["content"].encode("utf-8", "replace")) for message in self.messages)
@@ -94,10 +99,12 @@ class Request(Generic[Draft]):
         """The draft in a reply; InvalidReply says what is wrong."""
         if finish_reason == "refusal":
             raise InvalidReply("refusal", [f"the model refused: {content[:200]}"])
-        if finish_reason == "length" and self.letters is None:
+        if finish_reason == "length" and self.repairable:
             raise InvalidReply("length", [f"the reply was cut off after {self.options['max_tokens']} tokens; write less"])
         if not content.strip():
             raise InvalidReply("empty", ["the reply was empty"])
+        if self.meta.plain:
+            return self.wanted.schema.model_validate({"text": content})
         return read_reply(content, self.wanted.schema, self.meta, self.wanted.variables)
 
     def fault(self, content: str, finish_reason: str) -> tuple[str, ...]:
@@ -107,3 +114,8 @@ class Request(Generic[Draft]):
         except InvalidReply as bad:
             return (bad.fault,)
         return ()
+
+
+def _most_tokens(meta: PromptMeta, variables: Mapping[str, object]) -> int:
+    most = meta.max_tokens
+    return cast(int, variables[most]) if isinstance(most, str) else most or _DEFAULT_TOKENS

@@ -65,6 +65,13 @@ MESSAGES = (
 )
 
 
+READ = (
+    {"name": "s004", "day": date(2025, 3, 4), "messages": MESSAGES},
+    {"name": "s005", "day": date(2025, 3, 9), "messages": MESSAGES[:1]},
+)
+REMEMBERED = "2025-03-01 s003 | drinks loose-leaf tea by the pot\n2025-03-01 s002 of Oskar | keeps bees"
+
+
 def a_fact(kind: FactKind = "neutral") -> Fact:
     return _FACT.model_copy(update={"kind": kind})
 
@@ -102,6 +109,9 @@ def variables(name: str, persona: Persona = PERSONA, fact: Fact | None = None) -
         "judge/blind": item,
         "judge/profile": {"persona": persona, **item},
         "judge/solve": {"sessions": (MESSAGES, MESSAGES), **item},
+        "memory/write": {"sessions": READ, "memory": REMEMBERED, "budget": 512, "most": 1152},
+        "memory/choose": {"sessions": (), "memory": REMEMBERED, "day": date(2025, 8, 3), **item},
+        "memory/reply": {"sessions": (), "memory": REMEMBERED, "day": date(2025, 8, 3), "query": item["query"]},
     }  # fmt: skip
     if stage == "converse":
         return {**session, "scenario": "chat_message", "cue": None if kind == "forget" else "clear"}
