@@ -27,14 +27,13 @@ def train_llm(root: Path, config: LlmTraining, say: Callable[[str], None]) -> di
         import trl  # noqa: F401
     except ImportError as error:
         raise SubtextError(f"training needs more packages ({error.name} is missing): pip install -e '.[train]'") from error
-    from memory.training.plain_prompts import PlainPrompts
     from memory.training.run import train
     from memory.training.stage import Work
 
     folder = root / "agent" / "training" / config.run.name
     count = token_counter("minilm").count
     limits = Limits(config.memory.tokens, count, config.memory.chunk_tokens)
-    return train(Work(config, train_sheets(root, config.run.history), folder, PlainPrompts(), limits, say))
+    return train(Work(config, train_sheets(root, config.run.history), folder, limits, say))
 
 
 def train_sheets(root: Path, history: int | None) -> list[Sheet]:

@@ -54,8 +54,8 @@ class RolloutConfig(Section):
     """Questions by which a rollout is scored."""
     users_per_step: int = Field(8, ge=1)
     temperature: float = Field(1.0, gt=0)
-    reply_tokens: int = Field(3072, ge=2)
-    """The longest reply, in the model's own tokens, of which a memory takes more than by the dataset's tokenizer."""
+    reply_tokens: int | None = Field(None, ge=2)
+    """The longest reply, in the model's own tokens; none: what a write may take where the agent is used."""
 
 
 class GenerationConfig(Section):

@@ -18,7 +18,7 @@ from store.folder import sync, write_json, writing
 _MOMENTS, _STATE, _PICKLED_ARGUMENTS = "optimizer.safetensors", "state.json", "training_args.bin"
 
 
-class SafeCheckpoints(TrainerCallback):
+class SafeCheckpoints(TrainerCallback):  # type: ignore[misc]  # transformers has no types here
     """Completes what the trainer saves, and restores it from `resumed`. Reports what the trainer logs to `say`."""
 
     def __init__(self, stage: str, resumed: Path | None, say: Callable[[str], None]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from memory.training.generate import TransformersGenerate, VllmGenerate
 from memory.training.models import ChatCodec, load_model, load_tokenizer
-from memory.training.rollout import Generate, Rollout, play, rounds_of
+from memory.training.rollout import Answered, Generate, Rollout, Written, play, rounds_of
 from memory.training.samples import Array, rewards_of
 from memory.training.stage import Work, adapters, arguments, carry_out, per_process, processes, rank
 from memory.training.visits import Visit, plan_visits
@@ -83,7 +83,7 @@ def _sample(work: Work, wanted: ColdStart, base: str, folder: Path) -> None:
     for start in range(done, len(visits), at_once):
         torch.manual_seed(derive(config.run.seed, "cold_start", rank(), start))
         batch: list[Visit] = visits[start : start + at_once]
-        groups = play(batch, config.rollout.group, player, rounds_of(batch, work.limits.chunk_tokens))
+        groups = play(batch, config.rollout.group, player, rounds_of(batch, work.limits))
         rewards = rewards_of(groups, work.open_answers.judge if work.open_answers else None)
         best = [best_of(group, earned) for group, earned in zip(groups, rewards, strict=True)]
         with disk_errors(path), path.open("a", encoding="utf-8") as file:
@@ -95,12 +95,12 @@ def _sample(work: Work, wanted: ColdStart, base: str, folder: Path) -> None:
 def _generate(work: Work, base: str, tokenizer: Any) -> Generate:
     rollout = work.config.rollout
     if work.config.generation.backend == "transformers":
-        return TransformersGenerate(load_model(base, "float32"), tokenizer, rollout.reply_tokens, rollout.temperature)
-    return VllmGenerate(base, rollout.reply_tokens, rollout.temperature, work.config.generation.context_tokens)
+        return TransformersGenerate(load_model(base, "float32"), tokenizer, work.reply_tokens, rollout.temperature)
+    return VllmGenerate(base, work.reply_tokens, rollout.temperature, work.config.generation.context_tokens)
 
 
 def _examples(rollout: Rollout | None) -> list[Example]:
-    turns = (*rollout.writes, *rollout.branches, *rollout.answers) if rollout else ()
+    turns: list[Written | Answered] = [*rollout.writes, *rollout.branches, *rollout.answers] if rollout else []
     return [{"prompt": list(turn.prompt), "completion": list(turn.reply.tokens)} for turn in turns]
 
 

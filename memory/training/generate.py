@@ -8,7 +8,8 @@ from typing import Any
 
 from memory.training.rollout import Reply, Tokens
 
-_BATCH = 32
+_BATCH_TOKENS = 65_536
+"""Of the prompts in one forward pass."""
 
 
 class TransformersGenerate:
@@ -29,8 +30,10 @@ class TransformersGenerate:
         try:
             order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))  # like lengths together: less padding
             replies: dict[int, Reply] = {}
-            for start in range(0, len(order), _BATCH):
-                batch = order[start : start + _BATCH]
+            while order:
+                longest = max(1, len(prompts[order[-1]]))
+                batch = order[-max(1, _BATCH_TOKENS // longest) :]
+                del order[-len(batch) :]
                 replies.update(zip(batch, self._sampled([prompts[place] for place in batch]), strict=True))
             return [replies[place] for place in range(len(prompts))]
         finally:

@@ -41,17 +41,17 @@ def make_trainer(work: Work, wanted: Grpo, stage: StageName, base: str, folder: 
     groups = per_process(config.rollout.users_per_step, "rollout.users_per_step")
     number = wanted.steps * config.rollout.users_per_step
     visits = plan_visits(work.sheets, number, config.rollout.questions, config.run.seed, work.open_share)
-    chunk_tokens = work.limits.chunk_tokens if stage == "memory_grpo" else None
-    layout = lay_out(most_samples(visits, config.rollout.group, chunk_tokens), groups, wanted.micro_batch, wanted.updates)
+    limits = work.limits if stage == "memory_grpo" else None
+    layout = lay_out(most_samples(visits, config.rollout.group, limits), groups, wanted.micro_batch, wanted.updates)
     tokenizer = load_tokenizer(base)
-    rollouts = Rollouts(work, stage, visits, layout, rounds_of(visits, work.limits.chunk_tokens), tokenizer)
+    rollouts = Rollouts(work, stage, visits, layout, rounds_of(visits, work.limits), tokenizer)
     args = GRPOConfig(
         **arguments(work, folder, wanted.micro_batch), **_generation(work),
         steps_per_generation=layout.micro_batches, gradient_accumulation_steps=layout.accumulation, num_generations=layout.slots,
         max_steps=wanted.steps * wanted.updates, save_steps=config.run.save_every * wanted.updates, shuffle_dataset=False,
         learning_rate=wanted.learning_rate, warmup_steps=wanted.warmup_steps, max_grad_norm=1.0,
         loss_type="dapo", scale_rewards="none", epsilon=wanted.clip_low, epsilon_high=wanted.clip_high, beta=wanted.kl,
-        temperature=config.rollout.temperature, max_completion_length=config.rollout.reply_tokens,
+        temperature=config.rollout.temperature, max_completion_length=work.reply_tokens,
     )  # fmt: skip
     return GRPOTrainer(
         model=base, args=args, train_dataset=Dataset.from_dict({"prompt": [str(place) for place in range(number)]}),
@@ -100,7 +100,7 @@ class Rollouts:
         samples = [samples_of(group, earned) for group, earned in zip(groups, rewards, strict=True)]
         return rows_of(samples, self.layout.slots, self.tokenizer.eos_token_id)
 
-    def handed_back(self, advantage: list[float | None], log_metric: Any, **_: Any) -> list[float | None]:
+    def handed_back(self, advantage: list[float], log_metric: Any, **_: Any) -> list[float]:
         """The reward function: the advantages, as TRL is to take them over. What was really earned goes to the log."""
         for name, value in self.figures.items():
             log_metric(name, value)
@@ -111,7 +111,7 @@ class Rollouts:
             return TrainerVllm(trainer)
         rollout = self.work.config.rollout
         model = trainer.accelerator.unwrap_model(trainer.model)
-        return TransformersGenerate(model, self.tokenizer, rollout.reply_tokens, rollout.temperature)
+        return TransformersGenerate(model, self.tokenizer, self.work.reply_tokens, rollout.temperature)
 
 
 def figures_of(groups: Sequence[Sequence[Rollout]], rewards: Sequence[Array]) -> dict[str, float]:

@@ -5,7 +5,8 @@ before it, in a branch of the main line that ends there. Branch writes are train
 user's questions need one in the exam, and who deserves the credit for one is certain: only the questions at its end depend on it.
 
 All rollouts of a batch go in step, so that a model is asked a fixed number of times, each time for everything that does not depend on
-one another: one call per chunk, and one for all answers. Nothing here knows a trainer or a tensor.
+one another: one call per chunk, and one for all answers. Prompts and the reading of replies are those of `memory.llm`, so that what is
+trained is what is used. Nothing here knows a trainer or a tensor.
 """
 
 from bisect import bisect_right
@@ -14,12 +15,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from memory.agent import Answer, Asked
-from memory.chunks import Chunk, Turn, chunks_of
+from memory.chunks import Chunk, Turn, chunks_of, sessions_of
 from memory.exam import asked
-from memory.notes import fitted, read_memory, write_line
+from memory.llm import answer_prompt, write_prompt
+from memory.notes import fitted, write_line
 from memory.replay import Limits
 from memory.rewards import invalid_penalty, overrun_penalty
 from memory.training.visits import Task, Visit
+from memory.written import read_letter, read_write
 from schemas.memory import Memory
 
 ChatMessage = dict[str, str]
@@ -54,33 +57,12 @@ class Codec(Protocol):
         ...
 
 
-class Prompts(Protocol):
-    """What the model is asked, and how its answers are read: the same text as where the agent is deployed."""
-
-    def write_prompt(self, memory: Memory, chunk: Chunk, budget: int) -> Sequence[ChatMessage]:
-        """Asks for the whole new memory after `chunk`, of at most `budget` tokens."""
-        ...
-
-    def answer_prompt(self, memory: Memory, asked: Asked) -> Sequence[ChatMessage]:
-        """Asks for an answer from the memory alone."""
-        ...
-
-    def context_prompt(self, turns: Sequence[Turn], asked: Asked) -> Sequence[ChatMessage]:
-        """Asks for an answer from the history itself."""
-        ...
-
-    def read_answer(self, text: str, asked: Asked) -> Answer:
-        """What a reply to either says."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Player:
     """A model and the rules that it plays by."""
 
     generate: Generate
     codec: Codec
-    prompts: Prompts
     limits: Limits
 
 
@@ -164,9 +146,14 @@ def places_of(visit: Visit, chunks: Sequence[Chunk]) -> list[tuple[int, int]]:
     return found
 
 
-def rounds_of(visits: Sequence[Visit], chunk_tokens: int) -> int:
+def chunks_in(turns: Sequence[Turn], limits: Limits) -> list[Chunk]:
+    """The chunks in which `turns` are handed over."""
+    return list(sessions_of(turns) if limits.chunk_tokens is None else chunks_of(turns, limits.chunk_tokens))
+
+
+def rounds_of(visits: Sequence[Visit], limits: Limits) -> int:
     """How many rounds of writes the longest of `visits` takes."""
-    places = [place for visit in visits for place in places_of(visit, list(chunks_of(visit.sheet.turns, chunk_tokens)))]
+    places = [place for visit in visits for place in places_of(visit, chunks_in(visit.sheet.turns, limits))]
     return max((after + bool(read) for after, read in places), default=0)
 
 
@@ -175,11 +162,9 @@ def play(visits: Sequence[Visit], group: int, player: Player, rounds: int) -> li
     lines = [line for visit in visits for line in _lines(visit, group, player.limits)]
     for number in range(rounds):
         due = [(line, *job) for line in lines for job in line.due(number)]
-        prompts = [
-            player.codec.encode(player.prompts.write_prompt(memory, chunk, player.limits.memory_tokens)) for _, _, memory, chunk in due
-        ]
-        for (line, place, _, _), prompt, reply in zip(due, prompts, player.generate(prompts), strict=True):
-            written = _written(prompt, reply, line.visit.sheet.persona.persona_id, player)
+        prompts = [player.codec.encode(write_prompt(memory, chunk, player.limits.memory_tokens)) for _, _, memory, chunk in due]
+        for (line, place, memory, chunk), prompt, reply in zip(due, prompts, player.generate(prompts), strict=True):
+            written = _written(prompt, reply, memory, chunk, player)
             if place is None:
                 line.writes.append(written)
             else:
@@ -191,7 +176,7 @@ def play(visits: Sequence[Visit], group: int, player: Player, rounds: int) -> li
 def play_without_memory(visits: Sequence[Visit], group: int, player: Player) -> list[list[Rollout]]:
     """As `play`, with the history up to each question in place of a memory: nothing is written."""
     tasks = [(visit, task) for visit in visits for _ in range(group) for task in visit.tasks]
-    prompts = [player.codec.encode(player.prompts.context_prompt(visit.sheet.turns[: task.turns], asked_of(task))) for visit, task in tasks]
+    prompts = [player.codec.encode(answer_prompt(visit.sheet.turns[: task.turns], asked_of(task))) for visit, task in tasks]
     given = iter(_answers([(task, 0, None) for _, task in tasks], prompts, player))
     return [[Rollout((), (), tuple(next(given) for _ in visit.tasks)) for _ in range(group)] for visit in visits]
 
@@ -203,17 +188,18 @@ def asked_of(task: Task) -> Asked:
 
 
 def _lines(visit: Visit, group: int, limits: Limits) -> list[_Line]:
-    chunks = list(chunks_of(visit.sheet.turns, limits.chunk_tokens))
+    chunks = chunks_in(visit.sheet.turns, limits)
     return [_Line(visit, chunks, places_of(visit, chunks)) for _ in range(group)]
 
 
-def _written(prompt: Tokens, reply: Reply, persona_id: str, player: Player) -> Written:
-    limits = player.limits
-    reading = read_memory(player.codec.decode(reply.tokens), persona_id)
-    lines = reading.memory.lines
-    written = sum(limits.count([write_line(line) + "\n" for line in lines]))
-    penalty = overrun_penalty(written, limits.memory_tokens) + invalid_penalty(len(reading.invalid), len(lines) + len(reading.invalid))
-    return Written(prompt, reply, fitted(reading.memory, limits.memory_tokens, limits.count), penalty)
+def _written(prompt: Tokens, reply: Reply, before: Memory, chunk: Chunk, player: Player) -> Written:
+    limits, text = player.limits, player.codec.decode(reply.tokens)
+    if not text.strip():  # as in `memory.llm.LlmAgent`, to which this is no reply at all
+        return Written(prompt, reply, before, invalid_penalty(1, 1))
+    read = read_write(text, before, chunk)
+    tokens = sum(limits.count([write_line(line) + "\n" for line in read.memory.lines]))
+    penalty = overrun_penalty(tokens, limits.memory_tokens) + invalid_penalty(read.invalid, len(read.memory.lines) + read.invalid)
+    return Written(prompt, reply, fitted(read.memory, limits.memory_tokens, limits.count), penalty)
 
 
 def _answered(lines: Sequence[_Line], player: Player) -> list[Rollout]:
@@ -223,7 +209,7 @@ def _answered(lines: Sequence[_Line], player: Player) -> list[Rollout]:
     for line, branches in zip(lines, branch_of, strict=True):
         for task, place in zip(line.visit.tasks, line.places, strict=True):
             jobs.append((task, place[0], branches.get(place)))
-            prompts.append(player.codec.encode(player.prompts.answer_prompt(line.memory_at(place), asked_of(task))))
+            prompts.append(player.codec.encode(answer_prompt(line.memory_at(place), asked_of(task))))
     given = iter(_answers(jobs, prompts, player))
     return [
         Rollout(
@@ -239,6 +225,6 @@ def _answers(jobs: Sequence[tuple[Task, int, int | None]], prompts: Sequence[Tok
     found = []
     for (task, after, branch), prompt, reply in zip(jobs, prompts, player.generate(prompts), strict=True):
         text = player.codec.decode(reply.tokens)
-        answer = Answer(text=text) if task.open else player.prompts.read_answer(text, asked_of(task))
+        answer = Answer(text=text) if task.open else Answer(choice=read_letter(text, len(task.question.options)))
         found.append(Answered(task, prompt, reply, text, answer, after, branch))
     return found

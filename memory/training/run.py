@@ -7,7 +7,7 @@ from typing import Any
 from memory.training.cold_start import cold_start
 from memory.training.grpo import grpo
 from memory.training.models import make_tiny
-from memory.training.stage import Work, is_finished, processes, rank, steps_of
+from memory.training.stage import Work, is_finished, processes, quiet, rank, steps_of
 from schemas.config import without_folder
 from schemas.errors import InputError
 from schemas.ids import digest
@@ -20,6 +20,11 @@ def train(work: Work) -> dict[str, Any]:
 
     InputError where the folder belongs to a training with another config or other data.
     """
+    with quiet():
+        return _stages(work)
+
+
+def _stages(work: Work) -> dict[str, Any]:
     _claim(work)
     config = work.config
     start = _start(work)

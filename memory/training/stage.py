@@ -6,15 +6,18 @@ A stage's folder has checkpoints while it runs, then `model/` (weights as safete
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from memory.exam import Sheet
+from memory.llm import most_tokens
 from memory.replay import Limits
 from memory.training.checkpoints import SafeCheckpoints, last_checkpoint
-from memory.training.rollout import Codec, Generate, Player, Prompts
+from memory.training.rollout import Codec, Generate, Player
 from memory.training.samples import OpenAnswers
 from schemas.errors import InputError
 from schemas.training import LlmTraining
@@ -28,14 +31,18 @@ class Work:
     config: LlmTraining
     sheets: Sequence[Sheet]
     folder: Path
-    prompts: Prompts
     limits: Limits
     say: Callable[[str], None]
     open_answers: OpenAnswers | None = None
 
     def player(self, generate: Generate, codec: Codec) -> Player:
         """A model in play."""
-        return Player(generate, codec, self.prompts, self.limits)
+        return Player(generate, codec, self.limits)
+
+    @property
+    def reply_tokens(self) -> int:
+        """The longest reply that is sampled: what a write may take where the agent is used, unless the config says otherwise."""
+        return self.config.rollout.reply_tokens or most_tokens(self.config.memory.tokens)
 
     @property
     def open_share(self) -> float:
@@ -74,10 +81,32 @@ def arguments(work: Work, folder: Path, micro_batch: int) -> dict[str, Any]:
         "output_dir": str(folder), "per_device_train_batch_size": micro_batch, "seed": work.config.run.seed, "save_only_model": True,
         "save_strategy": "steps", "save_total_limit": 2, "logging_steps": 1, "logging_strategy": "steps", "report_to": [],
         "disable_tqdm": True, "lr_scheduler_type": "constant_with_warmup", "use_cpu": not on_gpu, "bf16": on_gpu,
-        "gradient_checkpointing": on_gpu, "dataloader_pin_memory": on_gpu,
+        _checkpointing(): on_gpu, "dataloader_pin_memory": on_gpu,
         # With adapters the frozen weights are only read; trained in bfloat16, steps of 1e-6 would be rounded away.
         "model_init_kwargs": {"dtype": "bfloat16" if on_gpu and work.config.model.lora_rank else "float32"},
     }  # fmt: skip
+
+
+def _checkpointing() -> str:
+    """What recomputing activations is called; transformers 5.2x has given it another name."""
+    from transformers import TrainingArguments
+
+    new = "activation_checkpointing"
+    return new if new in TrainingArguments.__dataclass_fields__ else "gradient_checkpointing"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the progress bars of the libraries, and their warnings of what they themselves do."""
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
 
 
 def adapters(work: Work) -> Any:
