@@ -51,6 +51,7 @@ def make_trainer(work: Work, wanted: Grpo, stage: StageName, base: str, folder: 
         max_steps=wanted.steps * wanted.updates, save_steps=config.run.save_every * wanted.updates, shuffle_dataset=False,
         learning_rate=wanted.learning_rate, warmup_steps=wanted.warmup_steps, max_grad_norm=1.0,
         loss_type="dapo", scale_rewards="none", epsilon=wanted.clip_low, epsilon_high=wanted.clip_high, beta=wanted.kl,
+        use_bias_correction_kl=True,
         temperature=config.rollout.temperature, max_completion_length=work.reply_tokens,
     )  # fmt: skip
     return GRPOTrainer(

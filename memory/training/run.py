@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from memory.chunks import Chunk
+from memory.exam import asked
+from memory.llm import answer_prompt, write_prompt
 from memory.training.cold_start import cold_start
 from memory.training.grpo import grpo
 from memory.training.models import make_tiny
@@ -11,6 +14,7 @@ from memory.training.stage import Work, is_finished, processes, quiet, rank, ste
 from schemas.config import without_folder
 from schemas.errors import InputError
 from schemas.ids import digest
+from schemas.memory import Memory
 from schemas.training import TINY
 from store.folder import write_json
 
@@ -72,6 +76,15 @@ def _start(work: Work) -> str:
         raise InputError("model.base: the tiny model is for one process")
     folder = Path(work.folder) / "base"
     if not folder.is_dir():
-        texts = [turn.message.content for sheet in work.sheets[:8] for turn in sheet.turns]
-        make_tiny(folder, texts, work.config.run.seed)
+        make_tiny(folder, sample_texts(work), work.config.run.seed)
     return str(folder)
+
+
+def sample_texts(work: Work) -> list[str]:
+    """Text such as a model is shown in this training: of a few users, and what is asked of it."""
+    sheets = work.sheets[:8]
+    turns = [turn for sheet in sheets for turn in sheet.turns]
+    prompts = write_prompt(Memory(), Chunk(tuple(turns[:1])), work.config.memory.tokens)
+    for put in (put for sheet in sheets for put in sheet.questions[:1]):
+        prompts += answer_prompt(Memory(), asked(put.question, 0))
+    return [*(turn.message.content for turn in turns), *(message["content"] for message in prompts)]

@@ -121,7 +121,7 @@ def config(**sections: dict[str, Any]) -> LlmTraining:
         "run": {"name": "small", "save_every": 1},
         "model": {"base": "tiny"},
         "memory": {"tokens": 16, "chunk_tokens": 18},
-        "rollout": {"group": 4, "questions": 2, "users_per_step": 2, "reply_tokens": 20},
+        "rollout": {"group": 3, "questions": 2, "users_per_step": 2, "reply_tokens": 16},
         **sections,
     }
     return LlmTraining.model_validate(usual)
@@ -134,7 +134,7 @@ def work(folder: Path, wanted: LlmTraining, say: Callable[[str], None] = lambda 
     return Work(wanted, [ANN, BOB], folder, limits, say)
 
 
-KILLED: dict[str, dict[str, Any]] = {"memory_grpo": {"steps": 6, "learning_rate": 1e-2, "micro_batch": 4}}
+KILLED: dict[str, dict[str, Any]] = {"memory_grpo": {"steps": 5, "learning_rate": 1e-2, "micro_batch": 4}}
 
 if __name__ == "__main__":
     import torch
