@@ -108,6 +108,13 @@ class Grpo(Section):
     """Samples in one forward pass of one process."""
 
 
+class LongContext(Grpo):
+    """The same for answers from the history itself."""
+
+    context_tokens: int | None = Field(None, ge=16)
+    """The last messages of so many tokens before a question are shown; none: all."""
+
+
 class LlmTraining(Section):
     """Training of a language model as memory agent, in the order of the sections below; each stage starts from the one before it."""
 
@@ -119,7 +126,7 @@ class LlmTraining(Section):
     generation: GenerationConfig = GenerationConfig()
     cold_start: ColdStart | None = None
     memory_grpo: Grpo | None = None
-    long_context: Grpo | None = None
+    long_context: LongContext | None = None
     """For comparison: without a memory, from the base model."""
 
     @model_validator(mode="after")

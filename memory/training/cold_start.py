@@ -13,7 +13,7 @@ import numpy as np
 
 from memory.training.generate import TransformersGenerate, VllmGenerate
 from memory.training.models import ChatCodec, load_model, load_tokenizer
-from memory.training.rollout import Answered, Generate, Rollout, Written, play, rounds_of
+from memory.training.rollout import Generate, Rollout, play, rounds_of
 from memory.training.samples import Array, rewards_of
 from memory.training.stage import Work, adapters, arguments, carry_out, per_process, processes, rank
 from memory.training.visits import Visit, plan_visits
@@ -100,7 +100,7 @@ def _generate(work: Work, base: str, tokenizer: Any) -> Generate:
 
 
 def _examples(rollout: Rollout | None) -> list[Example]:
-    turns: list[Written | Answered] = [*rollout.writes, *rollout.branches, *rollout.answers] if rollout else []
+    turns = rollout.turns if rollout else ()
     return [{"prompt": list(turn.prompt), "completion": list(turn.reply.tokens)} for turn in turns]
 
 

@@ -92,10 +92,10 @@ class Rollouts:
         torch.manual_seed(derive(config.run.seed, self.stage, rank(), trainer.state.global_step))
         visits = [self.visits[int(place)] for place in prompts[:: self.layout.slots]]
         player = self.work.player(self._generate(trainer), ChatCodec(self.tokenizer))
-        if self.stage == "memory_grpo":
-            groups = play(visits, config.rollout.group, player, self.rounds)
+        if self.stage == "long_context" and config.long_context:
+            groups = play_without_memory(visits, config.rollout.group, player, config.long_context.context_tokens)
         else:
-            groups = play_without_memory(visits, config.rollout.group, player)
+            groups = play(visits, config.rollout.group, player, self.rounds)
         rewards = rewards_of(groups, self.work.open_answers.judge if self.work.open_answers else None)
         self.figures = figures_of(groups, rewards)
         samples = [samples_of(group, earned) for group, earned in zip(groups, rewards, strict=True)]

@@ -12,6 +12,7 @@ trained is what is used. Nothing here knows a trainer or a tensor.
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Protocol
 
 from memory.agent import Answer, Asked
@@ -102,6 +103,11 @@ class Rollout:
     answers: tuple[Answered, ...]
     """In the order of the visit's tasks."""
 
+    @property
+    def turns(self) -> "tuple[Written | Answered, ...]":
+        """Everything that the model was asked and said: writes, branches, answers."""
+        return (*self.writes, *self.branches, *self.answers)
+
 
 @dataclass
 class _Line:
@@ -153,7 +159,7 @@ def chunks_in(turns: Sequence[Turn], limits: Limits) -> list[Chunk]:
 
 def rounds_of(visits: Sequence[Visit], limits: Limits) -> int:
     """How many rounds of writes the longest of `visits` takes."""
-    places = [place for visit in visits for place in places_of(visit, chunks_in(visit.sheet.turns, limits))]
+    places = [place for visit in visits for place in places_of(visit, chunks_in(visit.turns, limits))]
     return max((after + bool(read) for after, read in places), default=0)
 
 
@@ -173,12 +179,22 @@ def play(visits: Sequence[Visit], group: int, player: Player, rounds: int) -> li
     return [rollouts[start : start + group] for start in range(0, len(rollouts), group)]
 
 
-def play_without_memory(visits: Sequence[Visit], group: int, player: Player) -> list[list[Rollout]]:
-    """As `play`, with the history up to each question in place of a memory: nothing is written."""
+def play_without_memory(visits: Sequence[Visit], group: int, player: Player, context_tokens: int | None) -> list[list[Rollout]]:
+    """As `play`, with the history up to each question in place of a memory, or the last `context_tokens` of it: nothing is written."""
     tasks = [(visit, task) for visit in visits for _ in range(group) for task in visit.tasks]
-    prompts = [player.codec.encode(answer_prompt(visit.sheet.turns[: task.turns], asked_of(task))) for visit, task in tasks]
+    prompts = [
+        player.codec.encode(answer_prompt(_recent(visit.turns[: task.turns], context_tokens), asked_of(task))) for visit, task in tasks
+    ]
     given = iter(_answers([(task, 0, None) for _, task in tasks], prompts, player))
     return [[Rollout((), (), tuple(next(given) for _ in visit.tasks)) for _ in range(group)] for visit in visits]
+
+
+def _recent(turns: Sequence[Turn], most: int | None) -> Sequence[Turn]:
+    """As many of the last of `turns` as have at most so many tokens."""
+    if most is None:
+        return turns
+    room = list(accumulate((turn.tokens for turn in reversed(turns)), lambda left, tokens: left - tokens, initial=most))
+    return turns[len(turns) - sum(left >= 0 for left in room[1:]) :]
 
 
 def asked_of(task: Task) -> Asked:
@@ -188,7 +204,7 @@ def asked_of(task: Task) -> Asked:
 
 
 def _lines(visit: Visit, group: int, limits: Limits) -> list[_Line]:
-    chunks = chunks_in(visit.sheet.turns, limits)
+    chunks = chunks_in(visit.turns, limits)
     return [_Line(visit, chunks, places_of(visit, chunks)) for _ in range(group)]
 
 

@@ -1,7 +1,6 @@
 """A whole training: the stages that the config wants, one after the other, each skipped where it has already ended."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from memory.chunks import Chunk
@@ -72,10 +71,10 @@ def _start(work: Work) -> str:
     """Where training starts: the config's model, or the tiny one, which is made here."""
     if work.config.model.base != TINY:
         return work.config.model.base
-    if processes() > 1:
-        raise InputError("model.base: the tiny model is for one process")
-    folder = Path(work.folder) / "base"
+    folder = work.folder / "base"
     if not folder.is_dir():
+        if processes() > 1:
+            raise InputError("model.base: the tiny model is made by one process; give a folder, or train with one")
         make_tiny(folder, sample_texts(work), work.config.run.seed)
     return str(folder)
 

@@ -43,7 +43,7 @@ def most_samples(visits: Sequence[Visit], group: int, limits: Limits | None) -> 
     """The most samples that a group of rollouts of one of `visits` has; `limits` None: without a memory."""
     most = 0
     for visit in visits:
-        places = [] if limits is None else places_of(visit, chunks_in(visit.sheet.turns, limits))
+        places = [] if limits is None else places_of(visit, chunks_in(visit.turns, limits))
         writes = max((after for after, _ in places), default=0)
         branches = len({place for place in places if place[1]})
         most = max(most, group * (writes + branches + len(visit.tasks)))

@@ -6,6 +6,7 @@ All of it follows from the seed and the place in the plan alone, so that a run t
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from memory.chunks import Turn
 from memory.exam import Sheet
 from schemas.errors import InputError
 from schemas.ids import derive, rng, unit_interval
@@ -28,7 +29,8 @@ class Task:
 class Visit:
     """A user's history, and what is asked about it."""
 
-    sheet: Sheet
+    persona_id: str
+    turns: tuple[Turn, ...]
     tasks: tuple[Task, ...]
 
 
@@ -45,7 +47,7 @@ def plan_visits(sheets: Sequence[Sheet], number: int, questions: int, seed: int,
     visits: list[Visit] = []
     for epoch in range(-(-number // len(able))):
         order = sorted(able, key=lambda sheet: derive(seed, "order", epoch, sheet.persona.persona_id))
-        visits += [Visit(sheet, _tasks(sheet, epoch, questions, seed, open_share)) for sheet in order]
+        visits += [Visit(sheet.persona.persona_id, sheet.turns, _tasks(sheet, epoch, questions, seed, open_share)) for sheet in order]
     return visits[:number]
 
 

@@ -70,7 +70,7 @@ LIMITS = Limits(memory_tokens=12, count=words, chunk_tokens=18)
 
 
 def visit(of: Sheet, rotation: int = 0) -> Visit:
-    return Visit(of, tuple(Task(put.question, rotation, put.turns) for put in of.questions))
+    return Visit(of.persona.persona_id, of.turns, tuple(Task(put.question, rotation, put.turns) for put in of.questions))
 
 
 class Letters:

@@ -116,9 +116,17 @@ def test_a_rollout_is_what_happens_in_the_exam(budget: int, chunk_tokens: int) -
 
 def test_without_a_memory_the_history_up_to_the_question_is_shown() -> None:
     script = Script(["A", "B", "C", "D"])
-    [group] = play_without_memory([visit(ANN)], 2, player(script))
+    [group] = play_without_memory([visit(ANN)], 2, player(script), None)
     assert [[answer.answer.choice for answer in rollout.answers] for rollout in group] == [[0, 1], [2, 3]]
     assert [rollout.writes for rollout in group] == [(), ()]
     for text, last in zip(script.asked[0], (2, 5, 2, 5), strict=True):
         assert [f"thing {number}" in text for number in range(6)] == [number <= last for number in range(6)]
         assert "what of" in text
+
+
+@pytest.mark.parametrize(("most", "first"), [(4, 6), (9, 5), (13, 5), (17, 5), (18, 4), (1000, 0)])
+def test_of_a_long_history_the_last_messages_are_shown(most: int, first: int) -> None:
+    script = Script(["A", "A"])
+    play_without_memory([visit(ANN)], 1, player(script), most)
+    assert [f"thing {number}" in script.asked[0][1] for number in range(6)] == [number >= first for number in range(6)]
+    assert "noted 5" in script.asked[0][1]

@@ -10,7 +10,7 @@ from memory.training.cold_start import best_of
 from memory.training.rollout import Answered, Reply, Rollout, Written, play
 from memory.training.samples import Sample, rewards_of, samples_of
 from memory.training.slots import lay_out, most_samples, rows_of
-from memory.training.visits import Task, plan_visits
+from memory.training.visits import Task, Visit, plan_visits
 from schemas.memory import Memory
 from schemas.question import Question
 from tests.memory.training.small import ANN, BOB, GOLD_FIRST, LIMITS, Script, player, question, visit
@@ -66,7 +66,7 @@ def test_open_answers_are_scored_by_the_judge_and_choices_by_what_they_mean() ->
         return {"fine": 0.75, "broken": NAN}[text]
 
     first, second = visit(ANN).tasks
-    of = type(visit(ANN))(ANN, (Task(first.question, 0, first.turns, open=True), Task(second.question, 2, second.turns)))
+    of = Visit("pa", ANN.turns, (Task(first.question, 0, first.turns, open=True), Task(second.question, 2, second.turns)))
     line = "2025-01-01 s000 | x"
     script = Script([line] * 2, [line] * 4, [line] * 2, ["fine", "C", "broken", "A"])
     groups = play([of], 2, player(script), 3)
@@ -112,10 +112,10 @@ def test_the_best_rollout_is_kept_where_it_is_better_than_the_others() -> None:
 
 def test_options_stand_in_another_place_each_time_round() -> None:
     visits = plan_visits([ANN, BOB], 8, 1, seed=3)
-    assert [sorted(one.sheet.persona.persona_id for one in visits[at : at + 2]) for at in range(0, 8, 2)] == [["pa", "pb"]] * 4
-    bob = [one.tasks[0].rotation for one in visits if one.sheet is BOB]
+    assert [sorted(one.persona_id for one in visits[at : at + 2]) for at in range(0, 8, 2)] == [["pa", "pb"]] * 4
+    bob = [one.tasks[0].rotation for one in visits if one.persona_id == "pb"]
     assert [(rotation - bob[0]) % 4 for rotation in bob] == [0, 1, 2, 3]
-    ann = [one.tasks[0] for one in visits if one.sheet is ANN]  # two questions, one a visit
+    ann = [one.tasks[0] for one in visits if one.persona_id == "pa"]  # two questions, one a visit
     assert [task.question.question_id for task in ann[:2]] == [task.question.question_id for task in ann[2:]]
     assert ann[0].question != ann[1].question
     assert [(later.rotation - sooner.rotation) % 4 for sooner, later in zip(ann[:2], ann[2:], strict=True)] == [1, 1]

@@ -10,18 +10,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from memory.training.grpo import Rollouts, make_trainer
-from memory.training.rollout import Reply, Tokens
+from memory.training.rollout import Reply, Rollout, Tokens
 from memory.training.run import sample_texts, train
+from memory.training.samples import samples_of
+from memory.training.slots import rows_of
 from memory.training.stage import quiet
 from schemas.errors import InputError, SubtextError
 from schemas.training import Grpo
 from tests.memory.training import reference_loss
 from tests.memory.training.small import ANN, BOB, KILLED, config, visit, work
+from tests.memory.training.test_samples import answered, written
 from tests.runs import REPO
 
 GRPO = Grpo(steps=3, learning_rate=1e-2, micro_batch=4)
@@ -103,6 +107,23 @@ def test_the_advantages_in_the_trainer_are_those_by_hand(base: Path, tmp_path: P
     assert batch["num_items_in_batch"] == tokens
 
 
+def test_advantages_that_do_not_add_up_to_nothing_arrive_as_they_are(base: Path, tmp_path: Path) -> None:
+    """One rollout wrote twice, the other three times (by hand in `test_samples`); the mean that TRL takes away must be 0 all the same."""
+    group = [
+        Rollout((written(), written()), (), (answered(1), answered(2))),
+        Rollout((written(), written(), written()), (), (answered(1), answered(3))),
+    ]
+    samples = samples_of(group, np.array([[1.0, 0.0], [0.0, 0.5]]))
+    assert sum(sample.advantage for sample in samples) == 0.25
+    with quiet():
+        trainer = make_trainer(work(tmp_path, config(memory_grpo=GRPO.model_dump())), GRPO, "memory_grpo", str(base), tmp_path)
+        slots = trainer.num_generations
+        trainer.rollout_func = lambda prompts, _: rows_of([samples] * 2, slots, 1)
+        batch = trainer._generate_and_score_completions([{"prompt": "0"} for _ in range(2 * slots)])
+    by_hand = [0.125, -0.25, 0.5, -0.25, -0.125, 0.25, 0.25, -0.5, 0.25]
+    assert batch["advantages"][batch["tool_mask"][:, 0] == 1].tolist() == pytest.approx(by_hand * 2, abs=1e-6)
+
+
 @pytest.mark.parametrize("off_policy", [False, True])
 def test_the_trainers_loss_is_the_reference(base: Path, tmp_path: Path, off_policy: bool) -> None:
     """Off policy: with ratios beyond both ends of the clip, and a divergence from a reference."""
@@ -123,7 +144,7 @@ def test_the_trainers_loss_is_the_reference(base: Path, tmp_path: Path, off_poli
     for start in range(0, rows, size):
         cut = {name: value[start : start + size] if value.dim() else value for name, value in whole.items()}
         found = found + trainer.compute_loss(trainer.model, cut)
-    found.backward()
+    torch.autograd.backward(found)
     theirs = {name: weight.grad.clone() for name, weight in trainer.model.named_parameters()}
 
     plain = load_plain(base)
@@ -132,7 +153,7 @@ def test_the_trainers_loss_is_the_reference(base: Path, tmp_path: Path, off_poli
         whole["completion_mask"], whole["advantages"], whole.get("old_per_token_logps"), whole.get("ref_per_token_logps"),
     )  # fmt: skip
     expected = reference_loss.loss(plain, batch, GRPO.clip_low, GRPO.clip_high, beta=0.1)
-    expected.backward()
+    torch.autograd.backward(expected)
     assert found.item() == pytest.approx(expected.item(), abs=1e-5)
     assert off_policy == (abs(expected.item()) > 1e-3)
     largest = max(float(weight.grad.abs().max()) for weight in plain.parameters() if weight.grad is not None)
@@ -229,6 +250,8 @@ def test_a_killed_training_goes_on_and_ends_as_if_nothing_had_been(base: Path, t
     _, errors = process.communicate()
     assert process.returncode == -signal.SIGKILL, errors
     assert not (cut / "memory_grpo" / "finished.json").exists()
+    for checkpoint in (cut / "memory_grpo").glob("checkpoint-*/state.json"):
+        assert files(checkpoint.parent) <= {".safetensors", ".json", ".jinja"}
     half = cut / "memory_grpo" / "checkpoint-5"  # a checkpoint that was cut short is not gone on from
     half.mkdir()
     (half / "model.safetensors").write_bytes(b"torn")
