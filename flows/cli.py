@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.audit import audit_command
+from flows.exam import exam_command
+from flows.memory_text import memory_group
 from flows.serve import serve_llm
 from flows.train import train_command
 from schemas.errors import SubtextError
@@ -56,6 +58,8 @@ def main(debug: bool) -> None:
 main.add_command(serve_llm)
 main.add_command(audit_command)
 main.add_command(train_command)
+main.add_command(exam_command)
+main.add_command(memory_group)
 
 
 @main.command(epilog="Example: subtext run configs/small.yaml --set run.seed=2 --version 0.2.0")

@@ -122,7 +122,7 @@ def publish(run: Run, upstream: Sequence[Receipt], shards: int, summary: dict[st
             "python": platform.python_version(),
             "packages": {name: version(name) for name in _PACKAGES},
             "made_by": made_with(run),
-            "git_revision": _git_revision(),
+            "git_revision": git_revision(),
             "audit": "passed" if audited["passed"] else "failing",
             "counts": {table: dict(rows) for table, rows in sizes.rows.items()},
             "tokens": summary["tokens"],
@@ -243,7 +243,7 @@ def _card(run: Run, rows: Mapping[str, Mapping[Split, int]], audited: Mapping[st
     )
 
 
-def _git_revision() -> str | None:
+def git_revision() -> str | None:
     """The revision of the source that runs, where it is a git checkout of its own."""
     here = Path(__file__).resolve().parent.parent
     command = ["git", "rev-parse", "--show-toplevel", "HEAD"]

@@ -33,6 +33,10 @@ def train_flow(folder: Path, config: Path, settings: tuple[str, ...]) -> dict[st
 
     # isort: split
     from prefect import flow
+    from prefect.events.worker import EventsWorker
 
     named = flow(name="subtext-train", flow_run_name=folder.name, persist_result=False)(train_here)
-    return named(folder, config, settings)
+    try:
+        return named(folder, config, settings)
+    finally:
+        EventsWorker.drain_all(timeout=10)  # or the server that stops with this process prints tracebacks of unsent events

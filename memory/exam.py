@@ -56,7 +56,7 @@ class Exam:
     """All sheets of one split, at one history budget."""
 
     name: str
-    """Dataset, version, split and budget: `small/0.1.0/test/32000`."""
+    """Dataset, version, split and budget: `small/0.1.0/test/32000`; and `/first-10` where only so many of its users sit it."""
     sheets: tuple[Sheet, ...]
 
     @cached_property

@@ -7,7 +7,7 @@ adjusts their p-values.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -31,22 +31,20 @@ class Scores:
     """By arm, shape (users,): the sum over the user's questions."""
 
     @classmethod
-    def of(cls, owners: Sequence[str], earned: Mapping[str, Sequence[float]]) -> "Scores":
+    def of(cls, owners: Sequence[str], earned: Mapping[str, Sequence[float] | Array]) -> "Scores":
         """From one number per question and arm; `owners` has whose question each is."""
         users = tuple(sorted(set(owners)))
         place = {user: row for row, user in enumerate(users)}
         rows = np.array([place[owner] for owner in owners], dtype=np.int64)
 
-        def summed(values: Sequence[float]) -> Array:
+        def summed(values: Sequence[float] | Array) -> Array:
             return np.bincount(rows, weights=np.asarray(values, dtype=np.float64), minlength=len(users)).astype(np.float64)
 
         return cls(users, summed([1.0] * len(owners)), {arm: summed(values) for arm, values in earned.items()})
 
-    @cached_property
+    @property
     def _weights(self) -> Array:
-        """Shape (resamples, users): how often each user is drawn. The users' names alone decide, so that all arms meet the same draws."""
-        chance = np.random.default_rng(derive("resample", *self.users))
-        return chance.multinomial(len(self.users), np.full(len(self.users), 1 / len(self.users)), size=_RESAMPLES).astype(np.float64)
+        return _draws(self.users)
 
     def mean(self, arm: str) -> float:
         """The arm's mean over all questions."""
@@ -105,6 +103,13 @@ def expected_calibration_error(shares: Sequence[Sequence[float]], golds: Sequenc
     right = np.array([row.index(max(row)) == gold for row, gold in zip(map(list, shares), golds, strict=True)], dtype=np.float64)
     where = np.minimum((sure * bins).astype(np.int64), bins - 1)
     return float(sum(abs(right[where == one].mean() - sure[where == one].mean()) * (where == one).mean() for one in np.unique(where)))
+
+
+@lru_cache(maxsize=8)
+def _draws(users: tuple[str, ...]) -> Array:
+    """Shape (resamples, users): how often each user is drawn. The users' names alone decide, so that all arms meet the same draws."""
+    chance = np.random.default_rng(derive("resample", *users))
+    return chance.multinomial(len(users), np.full(len(users), 1 / len(users)), size=_RESAMPLES).astype(np.float64)
 
 
 def _middle(values: Array) -> tuple[float, float]:

@@ -24,7 +24,7 @@ from schemas.memory import Memory
 
 Known = Memory | Sequence[Turn]
 """What an answer is given from: a memory or, for agents that have none, excerpts of the history in order of time."""
-_WRITE, _CHOOSE, _REPLY = "memory/write", "memory/choose", "memory/reply"
+_WRITE, _CHOOSE, _REPLY, _ASK = "memory/write", "memory/choose", "memory/reply", "memory/ask"
 
 
 def write_prompt(memory: Memory, chunk: Chunk, budget: int) -> list[dict[str, str]]:
@@ -35,6 +35,11 @@ def write_prompt(memory: Memory, chunk: Chunk, budget: int) -> list[dict[str, st
 def answer_prompt(memory: Known, asked: Asked) -> list[dict[str, str]]:
     """The chat messages that ask for the letter of an option or, where there are no options, for a reply."""
     return _messages(_CHOOSE if asked.options else _REPLY, _of_answer(memory, asked))
+
+
+def request_prompt(memory: Known, asked: Asked) -> list[dict[str, str]]:
+    """The same for somebody who lists the options, and says how to reply, in their own words."""
+    return _messages(_ASK, _of_answer(memory, asked))
 
 
 def most_tokens(budget: int) -> int:

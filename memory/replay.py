@@ -47,6 +47,11 @@ class Limits:
     """The most tokens of a chunk; None: every session is one."""
 
 
+def chunked(turns: Sequence[Turn], limits: Limits) -> list[Chunk]:
+    """What the agent reads in one write each."""
+    return list(sessions_of(turns) if limits.chunk_tokens is None else chunks_of(turns, limits.chunk_tokens))
+
+
 async def sit(agent: MemoryAgent, turns: Sequence[Turn], stops: Sequence[Stop], limits: Limits) -> Sitting:
     """Let `agent` read `turns` chunk by chunk, and ask it at each of the `stops`.
 
@@ -59,7 +64,7 @@ async def sit(agent: MemoryAgent, turns: Sequence[Turn], stops: Sequence[Stop], 
     memory, memories = Memory(), list[Memory]()
     answers, memory_at = dict[str, Answer](), dict[str, Memory]()
     whole = limits.chunk_tokens is None
-    chunks = sessions_of(turns) if limits.chunk_tokens is None else chunks_of(turns, limits.chunk_tokens)
+    chunks = chunked(turns, limits)
     for chunk, inside in _with_stops(list(chunks), stops):
         for read, stop in inside:
             if read and whole:

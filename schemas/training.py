@@ -23,8 +23,8 @@ class TrainingRun(Section):
     name: Name
     """The folder below `agent/training/` of the dataset."""
     seed: int = 1
-    history: int | None = None
-    """The history budget to read, in tokens; none: the smallest there is."""
+    history: int = 32_000
+    """Tokens of the histories that are read."""
     save_every: int = Field(10, ge=1)
     """Batches between two checkpoints; a killed run goes on from the last."""
 

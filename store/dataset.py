@@ -3,10 +3,11 @@
 Row groups and files are cut by row counts alone, so the bytes do not depend on how the work was sharded.
 """
 
+import json
 import shutil
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -113,6 +114,25 @@ class TableWriter:
             writer, self._writer = self._writer, None
             with disk_errors(self._folder):
                 writer.close()
+
+
+def read_manifest(root: Path) -> dict[str, Any]:
+    """The manifest of the finished dataset in `root`. InputError where there is none, or it cannot be read."""
+    path = root / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(manifest, dict):
+            raise TypeError("not an object")
+    except FileNotFoundError as error:
+        raise InputError(f"{root} is not a finished dataset: it has no manifest.json (run the pipeline to its end first)") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise unreadable_manifest(root, error) from error
+    return manifest
+
+
+def unreadable_manifest(root: Path, error: Exception) -> InputError:
+    """What to say of a manifest that is there and is none."""
+    return InputError(f"{root / 'manifest.json'} cannot be read as the manifest of a dataset: {' '.join(str(error).split())}")
 
 
 def data_hash(data: Path) -> str:

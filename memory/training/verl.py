@@ -70,11 +70,11 @@ from uuid import uuid4
 
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput, register
 
+from memory.read_exam import exam_tokens
 from memory.replay import Limits
 from memory.training.models import ChatCodec
 from memory.training.rollout import Player, Reply
 from memory.training.verl import play_one
-from text.tokenizer import token_counter
 
 
 @register("{agent}")
@@ -94,7 +94,7 @@ class MemoryLoop(AgentLoopBase):
         def generate(prompts):
             return asyncio.run_coroutine_threadsafe(ask_all(prompts), loop).result()
 
-        limits = Limits({memory_tokens}, token_counter("minilm").count, {chunk_tokens})
+        limits = Limits({memory_tokens}, exam_tokens().count, {chunk_tokens})
         player = Player(generate, ChatCodec(self.tokenizer), limits)
         turns, reward = await asyncio.to_thread(play_one, fields["extra_info"]["visit"], player)
         outputs = [

@@ -18,6 +18,7 @@ from schemas.history import History
 from schemas.outcome import RecordType, Reject, Survivor, Verdict
 from schemas.persona import Persona
 from schemas.question import Item, Question
+from schemas.results import AnswerRow, MemoryRow, MomentRow
 from schemas.seed import Seed
 from schemas.session import Session
 
@@ -28,6 +29,7 @@ PUBLISHED: dict[str, type[BaseModel]] = {
 }  # fmt: skip
 BESIDE: dict[str, type[BaseModel]] = {
     "rejects": Reject, "verdicts": Verdict, "stage_seeds": Seed, "stage_expand": Expansion, "stage_items": Item, "stage_dedup": Survivor,
+    "agent/answers.parquet": AnswerRow, "agent/memories.parquet": MemoryRow, "agent/moments.parquet": MomentRow,
 }  # fmt: skip
 Row = tuple[str, ...]
 

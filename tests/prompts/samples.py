@@ -111,6 +111,7 @@ def variables(name: str, persona: Persona = PERSONA, fact: Fact | None = None) -
         "judge/solve": {"sessions": (MESSAGES, MESSAGES), **item},
         "memory/write": {"sessions": READ, "memory": REMEMBERED, "budget": 512, "most": 1152},
         "memory/choose": {"sessions": (), "memory": REMEMBERED, "day": date(2025, 8, 3), **item},
+        "memory/ask": {"sessions": (), "memory": REMEMBERED, "day": date(2025, 8, 3), "query": item["query"]},
         "memory/reply": {"sessions": (), "memory": REMEMBERED, "day": date(2025, 8, 3), "query": item["query"]},
     }  # fmt: skip
     if stage == "converse":

@@ -3,7 +3,6 @@
 Whoever has downloaded a dataset can therefore audit it. All tables are held in memory, as dedup holds the sessions of a run.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,7 @@ from schemas.persona import Persona
 from schemas.question import Question
 from schemas.seed import SPLITS, Split
 from schemas.session import Session
-from store.dataset import read_rows, table_files
+from store.dataset import read_manifest, read_rows, table_files, unreadable_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +109,11 @@ class Published:
 
 def read_published(root: Path) -> Published:
     """The finished dataset in `root`; raises InputError where there is none."""
+    manifest = read_manifest(root)
     try:
-        manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
         plan = Plan.of(manifest["config"])
-    except FileNotFoundError as error:
-        raise InputError(f"{root} is not a finished dataset: it has no manifest.json (run the pipeline to its end first)") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{root / 'manifest.json'} cannot be read as the manifest of a dataset: {' '.join(str(error).split())}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise unreadable_manifest(root, error) from error
     return read_tables(root / "data", plan)
 
 
