@@ -11,6 +11,7 @@ from flows.evaluate import evaluate_command
 from flows.exam import exam_command
 from flows.memory_text import memory_group
 from flows.serve import serve_llm
+from flows.train import train_command
 from schemas.errors import SubtextError
 from schemas.stage import STAGES
 
@@ -57,6 +58,7 @@ def main(debug: bool) -> None:
 
 main.add_command(serve_llm)
 main.add_command(audit_command)
+main.add_command(train_command)
 main.add_command(exam_command)
 main.add_command(memory_group)
 main.add_command(evaluate_command)

@@ -15,6 +15,7 @@ RIGHT, UNREADABLE = 1.0, -0.25
 _HARM: Mapping[OptionRole, float] = {"leak": -0.5, "trap": -0.25}
 """What a wrong option takes away beside the point that is not earned. A stale or another value is a plain miss."""
 _OVERRUN = 0.1
+_INVALID = 0.1
 
 
 def answer_reward(answer: Answer, question: Question) -> float:
@@ -30,3 +31,8 @@ def answer_reward(answer: Answer, question: Question) -> float:
 def overrun_penalty(written_tokens: int, budget: int) -> float:
     """What a write loses that was longer than the memory may be, and was cut: the share that was too much, at most a tenth of a point."""
     return -_OVERRUN * max(0, written_tokens - budget) / max(written_tokens, 1)
+
+
+def invalid_penalty(invalid: int, lines: int) -> float:
+    """What a write loses of whose `lines` some cannot be read, and were dropped: their share, at most a tenth of a point."""
+    return -_INVALID * invalid / max(lines, 1)

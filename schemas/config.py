@@ -10,31 +10,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from schemas.errors import InputError
 from schemas.fact import FACT_KINDS, FactKind
 from schemas.ids import digest
 from schemas.question import QUESTION_KINDS, QuestionKind
+from schemas.sections import Section, checked, read_sections, with_settings
 from schemas.session import NoiseKind
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DatasetConfig(_Section):
+class DatasetConfig(Section):
     """What the dataset is called."""
 
     name: Name
     version: Name = "0.1.0"
 
 
-class SeedsConfig(_Section):
+class SeedsConfig(Section):
     """Where personas come from."""
 
     path: str | None = None
@@ -56,7 +51,7 @@ class SeedsConfig(_Section):
     """A `splits.parquet` of an earlier version, whose personas keep their split."""
 
 
-class RunConfig(_Section):
+class RunConfig(Section):
     """How the work is done; `seed` is the only setting here that shows in the data."""
 
     seed: int = 1
@@ -66,7 +61,7 @@ class RunConfig(_Section):
     runner: Literal["threads"] = "threads"
 
 
-class PriceConfig(_Section):
+class PriceConfig(Section):
     """US dollars per million tokens, as the provider charges them."""
 
     prompt: float = Field(0, ge=0)
@@ -75,7 +70,7 @@ class PriceConfig(_Section):
     completion: float = Field(0, ge=0)
 
 
-class AuthorConfig(_Section):
+class AuthorConfig(Section):
     """Who writes: the embedded offline author, or a language model on any OpenAI-compatible server."""
 
     kind: Literal["offline", "openai"] = "offline"
@@ -120,7 +115,7 @@ class AuthorConfig(_Section):
         return self
 
 
-class JudgeConfig(_Section):
+class JudgeConfig(Section):
     """The author's model as a judge of what passed every rule. Off by default: it costs calls, and needs a model that can judge."""
 
     votes: int = Field(0, ge=0, le=4)
@@ -129,7 +124,7 @@ class JudgeConfig(_Section):
     """An item is rejected when a reader who knows nothing of the user gives one answer more than this share of the probability."""
 
 
-class BudgetConfig(_Section):
+class BudgetConfig(Section):
     """Brakes: the run stops, cleanly and before it, where one of them would be passed. Not part of what the dataset is."""
 
     tokens: int | None = Field(None, ge=1)
@@ -140,7 +135,7 @@ class BudgetConfig(_Section):
     """Minutes of one run."""
 
 
-class TargetConfig(_Section):
+class TargetConfig(Section):
     """How much is wanted, counted after every check. Without a target, every seed is tried once."""
 
     personas: int | None = Field(None, ge=1)
@@ -149,13 +144,13 @@ class TargetConfig(_Section):
     """At most so many times the personas that would be needed if every one of them were accepted."""
 
 
-class ExpandConfig(_Section):
+class ExpandConfig(Section):
     """What is true of a persona."""
 
     facts_per_persona: int = Field(20, ge=1, le=500)
-    kinds: dict[FactKind, Share] = {
+    kinds: dict[FactKind, Share] = Field({
         "stereotypical": 0.2, "anti_stereotypical": 0.15, "neutral": 0.35, "therapy": 0.1, "health": 0.1, "sensitive": 0.1,
-    }  # fmt: skip
+    })  # fmt: skip
     """Shares of the fact kinds; where the catalogue cannot meet one, `neutral` takes it."""
 
     @field_validator("kinds")
@@ -177,7 +172,7 @@ class ExpandConfig(_Section):
     """Shortest and longest life covered by the sessions."""
 
 
-class ConverseConfig(_Section):
+class ConverseConfig(Section):
     """How facts show."""
 
     sessions_per_fact: tuple[int, int] = (1, 2)
@@ -188,7 +183,7 @@ _NOISE: dict[NoiseKind, int] = {
 }  # fmt: skip
 
 
-class DistractConfig(_Section):
+class DistractConfig(Section):
     """What blurs the picture."""
 
     noise: dict[NoiseKind, Annotated[int, Field(ge=0)]] = _NOISE
@@ -202,13 +197,13 @@ class DistractConfig(_Section):
         return {kind: noise.get(kind, count) for kind, count in _NOISE.items()}
 
 
-class AskConfig(_Section):
+class AskConfig(Section):
     """What is asked."""
 
     questions_per_persona: int = Field(50, ge=1, le=1000)
-    kinds: dict[QuestionKind, Share] = {
+    kinds: dict[QuestionKind, Share] = Field({
         "current": 0.46, "updated": 0.12, "forget": 0.1, "ownership": 0.1, "hypothetical": 0.08, "restraint": 0.08, "sensitive": 0.06,
-    }  # fmt: skip
+    })  # fmt: skip
     """Shares of the question kinds; what a persona's facts cannot carry goes to the kinds that they can."""
 
     @field_validator("kinds")
@@ -217,7 +212,7 @@ class AskConfig(_Section):
         return {kind: kinds[kind] for kind in QUESTION_KINDS if kind in kinds}
 
 
-class DedupConfig(_Section):
+class DedupConfig(Section):
     """When two texts are near duplicates. See `text/neardup.py` for the definition."""
 
     proposal_cosine: float = Field(0.8, ge=0, le=1)
@@ -228,7 +223,7 @@ class DedupConfig(_Section):
     """Share of the shorter text's word 5-grams that the longer one contains, from which the pair is a duplicate."""
 
 
-class AssembleConfig(_Section):
+class AssembleConfig(Section):
     """How histories are filled."""
 
     budgets: tuple[int, ...] = Field((32_000,), min_length=1)
@@ -238,7 +233,7 @@ class AssembleConfig(_Section):
     """`minilm` (packaged), or the path of a `tokenizer.json`."""
 
 
-class AuditConfig(_Section):
+class AuditConfig(Section):
     """What the dataset is compared with before it is published, and what happens when it is not good enough."""
 
     gate: Literal["block", "report"] = "block"
@@ -274,7 +269,7 @@ FREE: tuple[tuple[str, str], ...] = (
 """Settings that say how the work is done, or how much of it now: a version may go on with others."""
 
 
-class Config(_Section):
+class Config(Section):
     """A whole run."""
 
     dataset: DatasetConfig
@@ -360,47 +355,12 @@ def without_folder(path: str) -> str:
 
 def load_config(path: Path, settings: Sequence[str] = (), version: str | None = None) -> Config:
     """Read `path`, lay `settings` (`a.b=c`, YAML values) over it, check the whole. InputError says which key is wrong and why."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the config ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from error
-    if not isinstance(raw, dict):
-        raise InputError(f"{path}: a config is a mapping of sections (dataset, seeds, run …)")
-    return make_config(raw, settings, version, str(path))
+    return make_config(read_sections(path), settings, version, str(path))
 
 
 def make_config(raw: dict[str, Any], settings: Sequence[str], version: str | None, where: str) -> Config:
     """Lay `settings` over the sections of `raw`, check the whole. InputError says which key is wrong and why; `where` is its source."""
-    raw = {section: {} if fields is None else fields for section, fields in raw.items()}
-    for setting in settings:
-        _override(raw, setting)
+    raw = with_settings(raw, settings)
     if version is not None and isinstance(raw.setdefault("dataset", {}), dict):
         raw["dataset"]["version"] = version
-    try:
-        return Config.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "config"
-        message = re.sub(r"^Value error, ", "", first["msg"])
-        if first["type"] == "string_type" and isinstance(first["input"], int | float):
-            message += "; put it in quotes"
-        given = "" if isinstance(first["input"], dict) else f" (given: {first['input']!r})"
-        raise InputError(f"{where}: {key}: {message}{given}") from error
-
-
-def _override(raw: dict[str, Any], setting: str) -> None:
-    key, equals, value = setting.partition("=")
-    if not equals or not re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", key):
-        raise InputError(f"--set {setting}: write it as section.key=value, for example run.seed=7")
-    *sections, last = key.split(".")
-    place = raw
-    for section in sections:
-        place = place.setdefault(section, {})
-        if not isinstance(place, dict):
-            raise InputError(f"--set {setting}: {section} is not a section")
-    try:
-        place[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {setting}: the value is not YAML; quote it") from error
+    return checked(Config, raw, where)
