@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
 if TYPE_CHECKING:
     from schemas.config import AgentConfig
     from schemas.results import Results
-
-Found = TypeVar("Found")
 
 
 @click.command("evaluate", epilog="Example: subtext evaluate output/demo/0.1.0 --budgets 128,512")
@@ -24,18 +22,19 @@ def evaluate_command(folder: Path, budget: int, budgets: str, split: str, no_pre
     from flows.extractive import evaluate_extractive
 
     wanted, asked_of = _numbers(budgets, budget), cast("Literal['test', 'validation']", split)
-    results = _carried_out("evaluate", folder, lambda: evaluate_extractive(folder, wanted, budget, _say, asked_of), no_prefect)
+    results = _evaluated(folder, lambda: evaluate_extractive(folder, wanted, budget, _say, asked_of), no_prefect)
     print_results(folder, results)
 
 
 def finish_with_agent(root: Path, config: "AgentConfig", no_prefect: bool) -> None:
     """Train and evaluate the agent of a run that has been published, unless that has been done, and print what came of it."""
     from flows.extractive import evaluate_extractive, found_results, train_extractive
+    from flows.one_flow import carried_out
 
     results = found_results(root, config.budgets, config.budget)
     if results is None:
-        _carried_out("train", root, lambda: train_extractive(root, config.budget, config.seed, _say), no_prefect)
-        results = _carried_out("evaluate", root, lambda: evaluate_extractive(root, config.budgets, config.budget, _say), no_prefect)
+        carried_out("train", root, lambda: train_extractive(root, config.budget, config.seed, _say), no_prefect)
+        results = _evaluated(root, lambda: evaluate_extractive(root, config.budgets, config.budget, _say), no_prefect)
     print_results(root, results)
 
 
@@ -47,27 +46,20 @@ def print_results(root: Path, results: "Results") -> None:
     click.echo(f"\nAll of it: {root / 'agent' / 'results.json'}. What was remembered: subtext memory show {root}")
 
 
-def _carried_out(name: str, root: Path, work: Callable[[], Found], no_prefect: bool) -> Found:
-    """Do the work, as the Prefect flow `subtext-NAME` where there may be a server; results are left as an artifact."""
-    if no_prefect:
-        return work()
-    import flows.prefect_settings  # noqa: F401  (before Prefect)
+def _evaluated(root: Path, work: "Callable[[], Results]", no_prefect: bool) -> "Results":
+    """Evaluate, and on Prefect leave the table as an artifact."""
+    from flows.one_flow import carried_out
 
-    # isort: split
-    from prefect import flow
-    from prefect.artifacts import create_markdown_artifact
+    def with_artifact() -> "Results":
+        from prefect.artifacts import create_markdown_artifact
 
-    from memory.measures.table import table_text
-    from schemas.results import Results
+        from memory.measures.table import table_text
 
-    @flow(name=f"subtext-{name}", flow_run_name=f"{root.parent.name}-{root.name}", persist_result=False)
-    def carried_out() -> Found:
         found = work()
-        if isinstance(found, Results):
-            create_markdown_artifact(markdown=f"```\n{table_text(found)}\n```", key="subtext-results", description="What the arms answered")
+        create_markdown_artifact(markdown=f"```\n{table_text(found)}\n```", key="subtext-results", description="What the arms answered")
         return found
 
-    return carried_out()
+    return carried_out("evaluate", root, work if no_prefect else with_artifact, no_prefect)
 
 
 def _say(text: str) -> None:

@@ -11,7 +11,7 @@ from memory.evaluation import Answered, add_agent, add_contexts, add_rules
 from memory.exam import Exam, Sheet
 from memory.extractive.agent import ExtractiveAgent
 from memory.extractive.files import load_agent, save_agent
-from memory.extractive.learn import School, learn
+from memory.extractive.learn import Learned, School, learn
 from memory.extractive.training import Schedule
 from memory.measures.holding import span_text
 from memory.measures.results import Evidence, measure
@@ -38,7 +38,7 @@ def history_budget(root: Path, wanted: int | None = None) -> int:
     return int(wanted or budgets[0])
 
 
-def train_extractive(root: Path, budget: int, seed: int, say: Say) -> ExtractiveAgent:
+def train_extractive(root: Path, budget: int, seed: int, say: Say) -> Learned:
     """Train on the train split of the dataset `root` for memories of `budget` tokens, and keep the agent in it."""
     histories = history_budget(root)
     train = read_exam(root, "train", histories).sheets
@@ -47,7 +47,7 @@ def train_extractive(root: Path, budget: int, seed: int, say: Say) -> Extractive
     say(f"training the extractive agent on {len(train)} people")
     learned = learn(School(train, validation, facts), exam_tokens().count, budget, Schedule(seed=seed))
     save_agent(learned.agent, root / MODEL, budget=budget, seed=seed, people=len(train), rewards=[round(one, 4) for one in learned.rewards])
-    return learned.agent
+    return learned
 
 
 def _sheets(root: Path, split: Split, histories: int) -> tuple[Sheet, ...]:

@@ -242,7 +242,7 @@ class AuditConfig(Section):
     """Files (text, .jsonl, .json, .parquet) with texts, such as evaluation sets, with which the dataset must have nothing in common."""
 
 
-class AgentConfig(_Section):
+class AgentConfig(Section):
     """The memory agent that a run ends with: trained on what was published, and evaluated. Not part of what the dataset is."""
 
     kind: Literal["none", "extractive"] = "none"
