@@ -3,7 +3,11 @@
 from pydantic import BaseModel, ConfigDict
 
 
-class Record(BaseModel):
-    """Base of every record that is stored or passed between stages."""
+class Document(BaseModel):
+    """Base of what is kept as JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Record(Document):
+    """Base of every record that is stored or passed between stages, and may be a row of a table."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from schemas.base import Record
+from schemas.base import Document
 from schemas.question import QuestionKind
 
 PROTOCOL = 1
@@ -11,7 +11,7 @@ PROTOCOL = 1
 AgentKind = Literal["extractive", "llm", "command", "service"]
 
 
-class ExamAnswer(Record):
+class ExamAnswer(Document):
     """What the agent answered to one question, in all rotations of the options."""
 
     question_id: str
@@ -29,7 +29,7 @@ class ExamAnswer(Record):
     """Tokens of the memory from which it was answered; null where the agent does not show it."""
 
 
-class ExamAccuracy(Record):
+class ExamAccuracy(Document):
     """The mean of `correct` over the answers, with its 95 % interval over users."""
 
     value: float
@@ -39,7 +39,7 @@ class ExamAccuracy(Record):
     """How many choices of all rotations were none."""
 
 
-class ExamMemory(Record):
+class ExamMemory(Document):
     """How much was remembered when questions were answered. Null: the agent never showed its memory."""
 
     budget: int
@@ -51,7 +51,7 @@ class ExamMemory(Record):
     """How many questions were answered from a memory that was not shown."""
 
 
-class ExamDataset(Record):
+class ExamDataset(Document):
     """The dataset."""
 
     name: str
@@ -59,7 +59,7 @@ class ExamDataset(Record):
     author: str
 
 
-class ExamPaper(Record):
+class ExamPaper(Document):
     """What was asked."""
 
     name: str
@@ -71,7 +71,7 @@ class ExamPaper(Record):
     questions: int
 
 
-class ExamAgent(Record):
+class ExamAgent(Document):
     """Who was examined. It names no address and no folder."""
 
     kind: AgentKind
@@ -80,7 +80,7 @@ class ExamAgent(Record):
     """What else decides its answers, as far as it is known: a hash of the prompts, of the trained model."""
 
 
-class ExamTools(Record):
+class ExamTools(Document):
     """By what it was examined."""
 
     protocol: int
@@ -94,7 +94,7 @@ class ExamTools(Record):
     """Of the source that ran; null where that is no git checkout."""
 
 
-class ExamResult(Record):
+class ExamResult(Document):
     """The file, but for its signature."""
 
     format: Literal["subtext-exam"]
@@ -109,7 +109,7 @@ class ExamResult(Record):
     answers: tuple[ExamAnswer, ...]
 
 
-class Signature(Record):
+class Signature(Document):
     """An Ed25519 signature (RFC 8032) of everything else in the file, as canonical JSON: see `store.signing`."""
 
     algorithm: Literal["ed25519"]

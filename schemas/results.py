@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import date
 
-from schemas.base import Record
+from schemas.base import Document, Record
 
 
 class AnswerRow(Record):
@@ -76,7 +76,7 @@ Interval = tuple[float, float]
 """Lower and upper end, at 95 %."""
 
 
-class Group(Record):
+class Group(Document):
     """Accuracy on some of the questions."""
 
     accuracy: float
@@ -86,7 +86,7 @@ class Group(Record):
     """Questions."""
 
 
-class Rate(Record):
+class Rate(Document):
     """A share, with how many it is of."""
 
     value: float | None
@@ -95,7 +95,7 @@ class Rate(Record):
     n: int
 
 
-class GapClosed(Record):
+class GapClosed(Document):
     """(arm - no_context) / (oracle_evidence - no_context)."""
 
     value: float
@@ -121,7 +121,7 @@ class ArmResult(Group):
     """By dimension and label."""
 
 
-class Comparison(Record):
+class Comparison(Document):
     """How much more often `arm` is right than `other`, on the same questions."""
 
     arm: str
@@ -139,7 +139,7 @@ class Comparison(Record):
     """`p_holm` is below 0.05."""
 
 
-class MemoryResult(Record):
+class MemoryResult(Document):
     """What an arm's memories hold at the end of the histories, whoever reads them."""
 
     recall: Rate
@@ -153,7 +153,7 @@ class MemoryResult(Record):
     budget_use: Rate
 
 
-class FailureResult(Record):
+class FailureResult(Document):
     """Why wrong replies were wrong: shares of `wrong`, which add up to 1."""
 
     wrong: float
@@ -165,7 +165,7 @@ class FailureResult(Record):
     guessed: float
 
 
-class CostResult(Record):
+class CostResult(Document):
     """What one answer takes, the writing shared among a user's questions."""
 
     arm: str
@@ -178,7 +178,7 @@ class CostResult(Record):
     """Questions per user from which on it takes fewer tokens than `full_context`; null where it never does, or that was not measured."""
 
 
-class ExamSeal(Record):
+class ExamSeal(Document):
     """Which exam was sat."""
 
     name: str
@@ -189,7 +189,7 @@ class ExamSeal(Record):
     """What choosing at random earns."""
 
 
-class Results(Record):
+class Results(Document):
     """`agent/results.json`. Every number is computed from the answers, memories and costs by `memory.measures.results.measure`."""
 
     exam: ExamSeal
