@@ -42,7 +42,7 @@ def train_extractive(root: Path, budget: int, seed: int, say: Say) -> Learned:
     """Train on the train split of the dataset `root` for memories of `budget` tokens, and keep the agent in it."""
     histories = history_budget(root)
     train = read_exam(root, "train", histories).sheets
-    validation = _sheets(root, "validation", histories)
+    validation = sheets_of(root, "validation", histories)
     facts = {fact.fact_id: fact for fact in (*_rows(root, "facts", "train", Fact), *_rows(root, "facts", "validation", Fact))}
     say(f"training the extractive agent on {len(train)} people")
     learned = learn(School(train, validation, facts), exam_tokens().count, budget, Schedule(seed=seed))
@@ -50,7 +50,7 @@ def train_extractive(root: Path, budget: int, seed: int, say: Say) -> Learned:
     return learned
 
 
-def _sheets(root: Path, split: Split, histories: int) -> tuple[Sheet, ...]:
+def sheets_of(root: Path, split: Split, histories: int) -> tuple[Sheet, ...]:
     """The sheets of a split; none where a small dataset asks nothing there."""
     try:
         return read_exam(root, split, histories).sheets

@@ -11,7 +11,7 @@ from memory.exam import Put, Sheet
 from memory.extractive.cues import Array, Cues, Sample, train_cues
 from memory.extractive.nothing import learn_nothing
 from memory.extractive.reader import FEATURES, Reader
-from memory.oracle import evidence_of, gold_of, spans_of
+from memory.oracle import evidence_of, spans_of
 from memory.units import MARKS, Unit, units_of
 from schemas.fact import Fact
 from schemas.ids import rng
@@ -30,7 +30,7 @@ def train_reader(sheets: Sequence[Sheet], facts: Mapping[str, Fact], unseen: Seq
     """A reader that has learned from the people of `sheets`, whose facts are known by id, and been weighed on the people of `unseen`."""
     cues = train_cues(list(_samples(sheets, facts)), seed)
     reader = Reader(cues, _heads(cues, sheets, seed), np.array([1, 5, 0, 0, 0, 0, 5], dtype=np.float32))
-    return Reader(cues, reader.heads, _fitted_weights(reader, list(_questions(unseen, facts, seed))))
+    return Reader(cues, reader.heads, _fitted_weights(reader, list(_questions(unseen, seed))))
 
 
 def _samples(sheets: Sequence[Sheet], facts: Mapping[str, Fact]) -> Iterator[Sample]:
@@ -107,10 +107,8 @@ def _logistic(vectors: Array, labels: Sequence[bool]) -> Array:
     return np.concatenate([fitted.coef_[0], fitted.intercept_]).astype(np.float32)
 
 
-def _questions(sheets: Sequence[Sheet], facts: Mapping[str, Fact], seed: int) -> Iterator[tuple[Put, Memory]]:
-    """Questions with the memories that the weights learn from: their evidence, among other things that the user has shown by then; and the
-    fact in plain words, as memories of other makes may hold it.
-    """
+def _questions(sheets: Sequence[Sheet], seed: int) -> Iterator[tuple[Put, Memory]]:
+    """Questions with the memory that the weights learn from: their evidence, among other things that the user has shown by then."""
     every = [(sheet, put) for sheet in sheets for put in sheet.questions]
     for sheet, put in rng(seed, "questions").sample(every, min(len(every), _MOST_QUESTIONS)):
         chance = rng(seed, "beside", put.question.question_id)
@@ -119,7 +117,6 @@ def _questions(sheets: Sequence[Sheet], facts: Mapping[str, Fact], seed: int) ->
         beside = chance.sample(others, min(len(others), chance.randint(0, _MOST_BESIDE)))
         lines: list[MemoryLine] = sorted([*evidence_of(sheet, put).lines, *beside], key=lambda line: line.last_seen)
         yield put, Memory(lines=tuple(lines))
-        yield put, gold_of(put.question, facts)
 
 
 def _fitted_weights(reader: Reader, questions: Sequence[tuple[Put, Memory]]) -> Array:

@@ -52,10 +52,12 @@ class Visit:
 class Schedule:
     """How long and how boldly to train."""
 
-    epochs: int = 4
+    epochs: int = 6
     users: int = 48
-    """In each epoch, drawn anew."""
+    """In each epoch, in an order drawn anew."""
     group: int = 6
+    batch: int = 4
+    """Users whose slopes make one step: of one alone, a first step by bad luck can lead where every memory is equally useless."""
     rate: float = 0.1
     seed: int = 1
     shuffled: bool = False
@@ -152,15 +154,16 @@ def _trained(desk: Desk, lessons: Sequence[Lesson], budget: int, schedule: Sched
     for epoch in range(schedule.epochs):
         chosen = rng(schedule.seed, "users", epoch).sample(list(lessons), min(schedule.users, len(lessons)))
         earned = []
-        for lesson in chosen:
-            chance = np.random.default_rng(derive(schedule.seed, epoch, lesson.sheet.persona.persona_id))
-            rollouts = [roll(desk, policy, lesson, budget, chance) for _ in range(schedule.group)]
-            rewards = np.stack([rollout.rewards for rollout in rollouts])
-            earned.append(float(rewards.mean()))
-            if schedule.shuffled:
-                rewards = chance.permuted(rewards, axis=0)
+        for start in range(0, len(chosen), schedule.batch):
+            slopes = []
+            for lesson in chosen[start : start + schedule.batch]:
+                chance = np.random.default_rng(derive(schedule.seed, epoch, lesson.sheet.persona.persona_id))
+                rollouts = [roll(desk, policy, lesson, budget, chance) for _ in range(schedule.group)]
+                rewards = np.stack([rollout.rewards for rollout in rollouts])
+                earned.append(float(rewards.mean()))
+                slopes.append(_slope(policy, rollouts, chance.permuted(rewards, axis=0) if schedule.shuffled else rewards))
             steps += 1
-            policy = _stepped(policy, _slope(policy, rollouts, rewards), moments, steps, schedule.rate)
+            policy = _stepped(policy, np.mean(slopes, axis=0), moments, steps, schedule.rate)
         learned.append(float(np.mean(earned)))
     return Trained(policy, tuple(learned))
 
