@@ -44,7 +44,7 @@ def table_text(results: Results, width: int = WIDTH) -> str:
 
 def findings(results: Results) -> list[str]:
     """What the results say, one sentence each: which differences are certain, which are not, whether anything can be guessed."""
-    return [*_compared(results), *_guessed(results), *_closed(results)]
+    return [*_compared(results), *_guessed(results), *_closed(results), *_remembered(results)]
 
 
 def _compared(results: Results) -> Iterator[str]:
@@ -80,6 +80,16 @@ def _closed(results: Results) -> Iterator[str]:
     if gap is not None:
         low, high = gap.ci95
         yield f"trained_memory closes {gap.value:.0%} ({low:.0%} to {high:.0%}) of the gap between no_context and oracle_evidence."
+
+
+def _remembered(results: Results) -> Iterator[str]:
+    """What the memories hold, whoever reads them: a reader that reads little between the lines hides the best of them."""
+    for arm, memory in results.memory.get(str(results.headline_budget), {}).items():
+        if memory.recall.value is not None and memory.precision.value is not None:
+            yield (
+                f"At the end {arm} holds {memory.recall.value:.0%} of what is true of the users, and {memory.precision.value:.0%} of its "
+                "lines hold something of it."
+            )
 
 
 def _points(found: Sequence[Comparison]) -> str:

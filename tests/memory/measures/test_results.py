@@ -152,7 +152,14 @@ def test_what_the_results_say(results: Results) -> None:
         "No difference is certain from dense (+0.0) (points); one of 0.0 points would likely have shown.",
         "Above chance (25.0%) without the history, each at 95 %: no_context (33.3%). Right options may be guessed.",
         "trained_memory closes 50% (50% to 50%) of the gap between no_context and oracle_evidence.",
+        "At the end trained_memory holds 0% of what is true of the users, and 0% of its lines hold something of it.",
     ]
+    held = results.memory["128"]["trained_memory"]
+    half = held.model_copy(update={"recall": held.recall.model_copy(update={"value": 0.5})})
+    more = results.model_copy(update={"memory": {"128": {"trained_memory": half}, "64": {"untrained_memory": half}}})
+    assert (
+        findings(more)[-1] == "At the end trained_memory holds 50% of what is true of the users, and 0% of its lines hold something of it."
+    )
     blind = results.model_copy(update={"arms": {"chance": results.arms["bm25"].model_copy(update={"ci95": (0.2, 0.3)})}})
     assert "Without the history nobody is above chance (25.0%): chance." in findings(blind)
 
